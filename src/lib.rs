@@ -1,0 +1,3 @@
+//! Levee.
+
+pub mod models;

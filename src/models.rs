@@ -1,0 +1,4 @@
+//! Values and their invariants: no I/O, no HTTP server, no SQL.
+
+/// The compiled policy.
+pub mod policy;
