@@ -342,3 +342,12 @@ pub struct Limits {
     /// Largest response body, when given.
     pub response: Option<u64>,
 }
+
+impl BaseUrl {
+    /// `host` or `host:port`, the port left out where it is the scheme's own; IPv6 in brackets.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let default_port = if self.https { 443 } else { 80 };
+        if self.port == default_port { host } else { format!("{host}:{}", self.port) }
+    }
+}
