@@ -1,3 +1,4 @@
 //! Levee.
 
+pub mod error;
 pub mod models;
