@@ -1,3 +1,7 @@
 //! Levee.
 
+pub mod api;
+pub mod error;
+pub mod middleware;
 pub mod models;
+pub mod services;

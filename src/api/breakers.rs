@@ -1,0 +1,192 @@
+//! `/breakers`: what the circuit breakers of the replica that answers are doing.
+
+use poem_openapi::param::{Path, Query};
+use poem_openapi::{Enum, Object, OpenApi};
+use time::OffsetDateTime;
+
+use super::Group;
+use super::error::ApiError;
+use super::pagination::{default_limit, invalid_cursor};
+use super::payload::JsonBody;
+use crate::services::breakers::{
+    BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
+    BreakersService,
+};
+
+/// The operations.
+pub(super) struct BreakersApi {
+    service: BreakersService,
+}
+
+impl BreakersApi {
+    pub(super) fn new(service: BreakersService) -> Self {
+        Self { service }
+    }
+}
+
+#[expect(clippy::unused_async, reason = "the macro awaits every handler")]
+#[OpenApi(prefix_path = "/api/v1", tag = "Group::Breakers")]
+impl BreakersApi {
+    /// List breakers
+    ///
+    /// Every breaker of the replica that answers, by upstream and operation. An upstream's own breaker comes before
+    /// those of its operations.
+    #[oai(path = "/breakers", method = "get", operation_id = "list_breakers")]
+    async fn list(
+        &self,
+        /// How many items to answer with at most.
+        #[oai(
+            name = "limit",
+            default = "default_limit",
+            validator(minimum(value = "1"), maximum(value = "200"))
+        )]
+        limit: Query<u32>,
+        /// Where to go on: the `next` of the page before.
+        #[oai(name = "cursor")]
+        cursor: Query<Option<String>>,
+    ) -> Result<JsonBody<BreakerPage>, ApiError> {
+        let after = cursor.0.as_deref().map(key_of_cursor).transpose()?;
+        Ok(JsonBody(self.service.list(after.as_ref(), limit.0 as usize).into()))
+    }
+
+    /// Read one breaker
+    ///
+    /// The breaker of an upstream or, with `operation`, the one of an operation that has its own. 404 when there is none.
+    #[oai(path = "/breakers/:upstream", method = "get", operation_id = "get_breaker")]
+    async fn get(
+        &self,
+        /// The upstream's name.
+        #[oai(name = "upstream")]
+        upstream: Path<String>,
+        /// The operation's name.
+        #[oai(name = "operation")]
+        operation: Query<Option<String>>,
+    ) -> Result<JsonBody<Breaker>, ApiError> {
+        let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
+        Ok(JsonBody(self.service.get(&key)?.into()))
+    }
+}
+
+/// Who decides whether a breaker admits calls: `auto`, the breaker itself; `forced_open` and `forced_closed`, a person;
+/// `metrics_only`, nobody: it admits everything and says what it would have done.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case")]
+enum BreakerMode {
+    Auto,
+    ForcedOpen,
+    ForcedClosed,
+    MetricsOnly,
+}
+
+/// Where a breaker stands: `closed`, calls pass; `open`, calls are refused; `half_open`, a few probes pass to find out
+/// whether the upstream is back.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case")]
+enum BreakerState {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+/// One breaker, as the replica that answers sees it.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct Breaker {
+    /// The upstream it guards.
+    upstream: String,
+    /// The operation it guards; absent for the upstream's own breaker.
+    operation: Option<String>,
+    /// Who decides.
+    mode: BreakerMode,
+    /// Where it stands.
+    state: BreakerState,
+    /// Since when it has stood there.
+    since: OffsetDateTime,
+    /// Why it stands there, for a person; absent while nothing has happened yet.
+    reason: Option<String>,
+    /// Seconds until an open breaker lets the next probe through.
+    retry_after_seconds: Option<u64>,
+    /// Share of the window's calls that failed.
+    #[oai(validator(minimum(value = "0"), maximum(value = "1")))]
+    failure_rate: f64,
+    /// Calls in the window.
+    calls: u64,
+    /// Calls in the window that failed.
+    failures: u64,
+    /// Calls in the window that were slow.
+    slow: u64,
+}
+
+/// A page of breakers.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct BreakerPage {
+    /// The breakers of this page.
+    items: Vec<Breaker>,
+    /// What to send as `cursor` for the next page; absent on the last one.
+    next: Option<String>,
+}
+
+impl From<Page> for BreakerPage {
+    fn from(page: Page) -> Self {
+        Self {
+            items: page.items.into_iter().map(Breaker::from).collect(),
+            next: page.next.as_ref().map(cursor_of_key),
+        }
+    }
+}
+
+impl From<BreakerReport> for Breaker {
+    fn from(report: BreakerReport) -> Self {
+        Self {
+            upstream: report.upstream,
+            operation: report.operation,
+            mode: report.mode.into(),
+            state: report.state.into(),
+            since: to_the_second(report.since.into()),
+            reason: report.reason,
+            retry_after_seconds: report.retry_after_seconds,
+            failure_rate: report.failure_rate,
+            calls: report.calls,
+            failures: report.failures,
+            slow: report.slow,
+        }
+    }
+}
+
+impl From<Mode> for BreakerMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Auto => Self::Auto,
+            Mode::ForcedOpen => Self::ForcedOpen,
+            Mode::ForcedClosed => Self::ForcedClosed,
+            Mode::MetricsOnly => Self::MetricsOnly,
+        }
+    }
+}
+
+impl From<State> for BreakerState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Closed => Self::Closed,
+            State::Open => Self::Open,
+            State::HalfOpen => Self::HalfOpen,
+        }
+    }
+}
+
+/// The moment is worked out from a monotonic clock at each reading, so finer digits would differ between two readings.
+fn to_the_second(moment: OffsetDateTime) -> OffsetDateTime {
+    moment.replace_nanosecond(0).unwrap_or(moment)
+}
+
+/// An upstream's name holds no colon, so the first one parts it from the operation.
+fn cursor_of_key(key: &BreakerKey) -> String {
+    format!("{}:{}", key.upstream, key.operation.as_deref().unwrap_or_default())
+}
+
+fn key_of_cursor(cursor: &str) -> Result<BreakerKey, ApiError> {
+    let (upstream, operation) = cursor.split_once(':').ok_or_else(invalid_cursor)?;
+    let operation = (!operation.is_empty()).then(|| operation.to_owned());
+    Ok(BreakerKey { upstream: upstream.to_owned(), operation })
+}

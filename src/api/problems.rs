@@ -1,0 +1,143 @@
+//! The API's outer layer: whatever a handler, the router or a panic says, the client reads `application/problem+json`.
+//!
+//! It stands outside the routes because the framework makes errors of its own (no such path, no such method, a
+//! parameter that does not parse), and inside the request id because a problem's instance is the request's name.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use poem::error::ParsePathError as UnreadablePathError;
+use poem::http::header::ALLOW;
+use poem::http::{HeaderValue, StatusCode};
+use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
+use poem_openapi::error::{ParseParamError, ParsePathError};
+use serde_json::Value;
+
+use super::error::{ApiError, ProblemJson};
+use crate::error::{Failure, Fault, ProblemType};
+
+/// Knows which methods each path has.
+pub(super) struct Problems {
+    allowed: Vec<(String, HeaderValue)>,
+}
+
+impl Problems {
+    /// Takes the methods from the document, and adds paths outside it that can only be read.
+    pub(super) fn new<'a>(document: &Value, read_only: impl IntoIterator<Item = &'a str>) -> Self {
+        let described = document["paths"].as_object().into_iter().flatten();
+        let described = described.map(|(path, item)| (path.clone(), allow(item)));
+        let read_only =
+            read_only.into_iter().map(|path| (path.to_owned(), HeaderValue::from_static("GET, HEAD")));
+        Self { allowed: described.chain(read_only).collect() }
+    }
+
+    /// The layer round the routes.
+    pub(super) fn around<E: Endpoint>(self, inner: E) -> ProblemsEndpoint<E> {
+        ProblemsEndpoint { problems: self, inner }
+    }
+
+    fn tell(&self, error: Error, request: &Occurrence) -> Response {
+        if error.status() == StatusCode::METHOD_NOT_ALLOWED {
+            return self.tell_allowed_methods(request);
+        }
+        let failure = failure_of(error);
+        if let Some(cause) = failure.cause() {
+            tracing::error!(request_id = %request.id, path = %request.path, cause = %cause, "a request failed inside");
+        }
+        request.problem(failure.kind().problem_type(), failure.message(), failure.faults())
+    }
+
+    fn tell_allowed_methods(&self, request: &Occurrence) -> Response {
+        let mut response =
+            request.problem(ProblemType::MethodNotAllowed, "The Allow header lists what is.", &[]);
+        let allowed = self.allowed.iter().find(|(template, _)| matches_template(template, &request.path));
+        if let Some((_, methods)) = allowed {
+            response.headers_mut().insert(ALLOW, methods.clone());
+        }
+        response
+    }
+}
+
+/// The endpoint it makes.
+pub(super) struct ProblemsEndpoint<E> {
+    problems: Problems,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for ProblemsEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let occurrence = Occurrence::of(&request);
+        let outcome = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        let result =
+            outcome.unwrap_or_else(|panic| Err(ApiError(Failure::internal(what_panicked(&*panic))).into()));
+        Ok(match result {
+            Ok(response) => response.into_response(),
+            Err(error) => self.problems.tell(error, &occurrence),
+        })
+    }
+}
+
+/// The request a problem belongs to.
+struct Occurrence {
+    id: String,
+    path: String,
+}
+
+impl Occurrence {
+    fn of(request: &Request) -> Self {
+        let id = request.header("x-request-id").unwrap_or_default().to_owned();
+        Self { id, path: request.uri().path().to_owned() }
+    }
+
+    fn problem(&self, problem: ProblemType, detail: &str, faults: &[Fault]) -> Response {
+        ProblemJson::new(problem, detail, &format!("request:{}", self.id), faults).into_response()
+    }
+}
+
+/// The methods of one path in the document, HEAD with GET (RFC 9110 section 9.3.2).
+fn allow(path_item: &Value) -> HeaderValue {
+    let methods = path_item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
+    let methods: Vec<_> =
+        methods.map(|method| if method == "GET" { "GET, HEAD".to_owned() } else { method }).collect();
+    HeaderValue::try_from(methods.join(", ")).expect("the document's methods are letters")
+}
+
+fn matches_template(template: &str, path: &str) -> bool {
+    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
+    loop {
+        match (wanted.next(), given.next()) {
+            (None, None) => return true,
+            (Some(wanted), Some(given)) if wanted == given || wanted.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+/// What the framework says, in our words.
+fn failure_of(error: Error) -> Failure {
+    if let Some(error) = error.downcast_ref::<ParseParamError>() {
+        return Failure::invalid(error.name, error.reason.as_str());
+    }
+    if let Some(error) = error.downcast_ref::<ParsePathError>() {
+        return Failure::invalid(error.name, error.reason.as_str());
+    }
+    match error.downcast::<ApiError>() {
+        Ok(ApiError(failure)) => failure,
+        Err(error) if error.status() == StatusCode::NOT_FOUND || error.is::<UnreadablePathError>() => {
+            Failure::not_found("The API has no such path.")
+        }
+        Err(error) => Failure::internal(error),
+    }
+}
+
+fn what_panicked(panic: &(dyn Any + Send)) -> String {
+    let message =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", message.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests;
