@@ -9,7 +9,7 @@ use prometheus::proto::MetricFamily;
 use super::Metrics;
 use super::families as family;
 use super::families::{Family, Samples};
-use super::labels::{AnsweredBy, BreakerState, Label, TransitionReason};
+use super::labels::{AnsweredBy, BreakerState, Label};
 use super::readings::{Readings, UpstreamReading};
 use super::upstream::UpstreamMetrics;
 
@@ -92,9 +92,10 @@ fn single(family: &'static Family, value: f64) -> MetricFamily {
 
 fn transitions(samples: &mut Samples, name: &str, upstream: &UpstreamMetrics) {
     for (operation, breaker) in upstream.live_breakers() {
-        for (reason, count) in breaker.transitions.read() {
-            let reason: TransitionReason = reason;
-            samples.count(&[name, &operation, reason.to().text(), reason.text()], count);
+        for ((to, reason), count) in breaker.transitions.read() {
+            if count > 0 || reason.leads_to(to) {
+                samples.count(&[name, &operation, to.text(), reason.text()], count);
+            }
         }
     }
 }

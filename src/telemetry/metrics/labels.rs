@@ -159,40 +159,49 @@ label! {
         Open = "open",
         /// Probes go through.
         HalfOpen = "half_open",
+        /// Calls are refused because an operator said so.
+        ForcedOpen = "forced_open",
     }
 }
 
 label! {
-    /// Why a breaker changed its state; each reason leads to one state only.
+    /// Why a breaker changed its state.
     pub enum TransitionReason {
-        /// Too large a share of failures: opens.
+        /// Too large a share of failures.
         FailureRate = "failure_rate",
-        /// Too large a share of slow calls: opens.
+        /// Too large a share of slow calls.
         SlowRate = "slow_rate",
-        /// Too many transport failures in a row: opens.
+        /// Too many transport failures in a row.
         ConsecutiveFailures = "consecutive_failures",
-        /// A probe failed: opens again.
+        /// A probe failed.
         ProbeFailed = "probe_failed",
-        /// A probe never came back: opens again.
+        /// A probe never came back.
         ProbeLost = "probe_lost",
-        /// The open period is over: half-open.
-        OpenPeriodOver = "open_period_over",
-        /// Enough good probes: closes.
-        ProbesSucceeded = "probes_succeeded",
+        /// The open period ended.
+        PeriodOver = "period_over",
+        /// Enough good probes.
+        ProbesGood = "probes_good",
+        /// An operator set the mode.
+        Operator = "operator",
+        /// An operator's mode expired.
+        Expired = "expired",
+        /// The policy's mode changed.
+        Policy = "policy",
     }
 }
 
 impl TransitionReason {
-    /// The state this reason leads to.
-    pub const fn to(self) -> BreakerState {
+    /// Whether it is known to lead there, so that the series should exist before the first such change.
+    pub(super) fn leads_to(self, state: BreakerState) -> bool {
         match self {
-            Self::OpenPeriodOver => BreakerState::HalfOpen,
-            Self::ProbesSucceeded => BreakerState::Closed,
             Self::FailureRate
             | Self::SlowRate
             | Self::ConsecutiveFailures
             | Self::ProbeFailed
-            | Self::ProbeLost => BreakerState::Open,
+            | Self::ProbeLost => state == BreakerState::Open,
+            Self::PeriodOver => state == BreakerState::HalfOpen,
+            Self::ProbesGood | Self::Expired | Self::Policy => state == BreakerState::Closed,
+            Self::Operator => matches!(state, BreakerState::Closed | BreakerState::ForcedOpen),
         }
     }
 }

@@ -72,7 +72,7 @@ fn events_are_counted_under_their_labels() {
     rates.retry(RetryReason::Timeout);
     rates.fallback(FallbackStep::Stale, FallbackCause::Status);
     rates.cache(CacheResult::Negative);
-    breaker.transition(TransitionReason::OpenPeriodOver);
+    breaker.transition(BreakerState::HalfOpen, TransitionReason::PeriodOver);
     let document = text(&metrics, &Readings::default());
     for line in [
         r#"levee_calls_total{upstream="rates",method="GET",outcome="upstream"} 1"#,
@@ -86,7 +86,7 @@ fn events_are_counted_under_their_labels() {
         r#"levee_retries_total{upstream="rates",reason="timeout"} 1"#,
         r#"levee_fallbacks_total{upstream="rates",step="stale",cause="status"} 1"#,
         r#"levee_cache_requests_total{upstream="rates",result="negative"} 1"#,
-        r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="open_period_over"} 1"#,
+        r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="period_over"} 1"#,
     ] {
         has(&document, line);
     }
@@ -129,6 +129,16 @@ fn the_process_state_is_told() {
 }
 
 #[test]
+fn only_transitions_that_can_happen_exist_at_zero() {
+    let metrics = metrics_with(&["rates"]);
+    let breaker = metrics.upstream("rates").breaker("");
+    let shown = || text(&metrics, &Readings::default()).matches("levee_breaker_transitions_total{").count();
+    assert_eq!(shown(), 11);
+    breaker.transition(BreakerState::HalfOpen, TransitionReason::Expired);
+    assert_eq!(shown(), 12);
+}
+
+#[test]
 fn a_forgotten_upstream_leaves_no_series() {
     let metrics = metrics_with(&["rates", "mail"]);
     let held = metrics.upstream("rates");
@@ -143,7 +153,7 @@ fn a_forgotten_upstream_leaves_no_series() {
 fn a_breaker_takes_its_series_along() {
     let metrics = metrics_with(&["rates"]);
     let breaker = metrics.upstream("rates").breaker("quote");
-    breaker.transition(TransitionReason::FailureRate);
+    breaker.transition(BreakerState::Open, TransitionReason::FailureRate);
     assert!(Arc::ptr_eq(&breaker, &metrics.upstream("rates").breaker("quote")));
     drop(breaker);
     assert!(!text(&metrics, &Readings::default()).contains("quote"));

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use super::counts::{Counts, Durations};
 use super::labels::{
-    AnsweredBy, AttemptResult, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel, Outcome,
-    RetryReason, TransitionReason,
+    AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
+    Outcome, RetryReason, TransitionReason,
 };
 
 /// The counters of one upstream.
@@ -76,12 +76,12 @@ impl UpstreamMetrics {
 /// The counters of one breaker.
 #[derive(Debug, Default)]
 pub struct BreakerMetrics {
-    pub(super) transitions: Counts<TransitionReason>,
+    pub(super) transitions: Counts<(BreakerState, TransitionReason)>,
 }
 
 impl BreakerMetrics {
-    /// It changed its state to `reason.to()`.
-    pub fn transition(&self, reason: TransitionReason) {
-        self.transitions.add(reason);
+    /// It changed its state.
+    pub fn transition(&self, to: BreakerState, reason: TransitionReason) {
+        self.transitions.add((to, reason));
     }
 }
