@@ -1,0 +1,6 @@
+//! Commands.
+
+/// `levee dev`.
+pub mod dev;
+/// `levee healthcheck`.
+pub mod healthcheck;

@@ -1,0 +1,4 @@
+//! `levee dev`.
+
+/// The misbehaving upstream.
+pub mod flaky;

@@ -1,0 +1,4 @@
+//! Listening sockets.
+
+/// The ops port.
+pub mod ops;

@@ -1,0 +1,122 @@
+//! Every metric of the process: plain atomics behind handles that are resolved once, rendered at each scrape.
+//!
+//! What a component knows about itself (seats taken, breaker states) is not counted a second time here: it
+//! comes in as [`Readings`] when somebody scrapes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::{Method, StatusCode};
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::MetricFamily;
+
+mod collect;
+mod control;
+mod counts;
+mod exposition;
+mod families;
+mod labels;
+mod readings;
+mod upstream;
+mod upstreams;
+
+pub use exposition::Format;
+pub use labels::{
+    AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome, RetryReason,
+    TransitionReason,
+};
+pub use readings::{BreakerReading, Readings, UpstreamReading};
+pub use upstream::{BreakerMetrics, UpstreamMetrics};
+
+use self::control::ControlPlane;
+use self::upstreams::Upstreams;
+
+/// All metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    version: String,
+    revision: String,
+    upstreams: Upstreams,
+    control: ControlPlane,
+    snapshot_revision: AtomicU64,
+    snapshot_applied_ms: AtomicU64,
+    files_valid: AtomicBool,
+    file_errors: AtomicU64,
+    draining: AtomicBool,
+    process: ProcessCollector,
+}
+
+impl Metrics {
+    /// `version` and git `revision` become the labels of `levee_build_info`.
+    pub fn new(version: &str, revision: &str) -> Self {
+        Self {
+            version: version.to_owned(),
+            revision: revision.to_owned(),
+            upstreams: Upstreams::default(),
+            control: ControlPlane::default(),
+            snapshot_revision: AtomicU64::new(0),
+            snapshot_applied_ms: AtomicU64::new(0),
+            files_valid: AtomicBool::new(true),
+            file_errors: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            process: ProcessCollector::for_self(),
+        }
+    }
+
+    /// The handles of an upstream, the same ones for as long as it is registered. All its series exist, at zero,
+    /// from here on. Above 1,000 upstreams the newcomers share the label `_other`.
+    pub fn upstream(&self, name: &str) -> Arc<UpstreamMetrics> {
+        self.upstreams.register(name)
+    }
+
+    /// Removes the series of an upstream that is no longer registered; handles still held go on counting unseen.
+    pub fn forget(&self, name: &str) {
+        self.upstreams.forget(name);
+    }
+
+    /// A snapshot took effect now.
+    pub fn snapshot_applied(&self, revision: u64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.snapshot_revision.store(revision, Relaxed);
+        self.snapshot_applied_ms.store(now.as_millis() as u64, Relaxed);
+    }
+
+    /// The watched upstream files are all valid.
+    pub fn upstream_files_accepted(&self) {
+        self.files_valid.store(true, Relaxed);
+    }
+
+    /// A watched upstream file turned bad; the last good version stays in force.
+    pub fn upstream_files_refused(&self) {
+        self.files_valid.store(false, Relaxed);
+        self.file_errors.fetch_add(1, Relaxed);
+    }
+
+    /// The process began to drain.
+    pub fn draining(&self) {
+        self.draining.store(true, Relaxed);
+    }
+
+    /// One answered request of the control plane. `route` is the template it matched, `None` when none did.
+    pub fn http_request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+        self.control.record(method, route, status, took);
+    }
+
+    /// Everything as one document, `readings` being the state of the components at this moment.
+    pub fn render(&self, format: Format, readings: &Readings) -> String {
+        exposition::render(format, &self.gather(readings))
+    }
+
+    fn gather(&self, readings: &Readings) -> Vec<MetricFamily> {
+        let mut gathered = collect::service(self, readings);
+        gathered.extend(self.upstreams.collect(&readings.upstreams));
+        gathered.extend(self.control.collect());
+        gathered.extend(prometheus::core::Collector::collect(&self.process));
+        gathered.retain(|family| !family.get_metric().is_empty());
+        gathered
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Requests to the control plane, by route template.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use parking_lot::Mutex;
+use prometheus::proto::MetricFamily;
+
+use super::counts::Durations;
+use super::families::{HTTP_DURATION, HTTP_REQUESTS};
+use super::labels::MethodLabel;
+
+/// Routes with a label of their own: more than there are, so that a path used by mistake stays bounded.
+const CAP: usize = 200;
+const OTHER: &str = "_other";
+
+/// All routes that were asked for.
+#[derive(Debug, Default)]
+pub(super) struct ControlPlane {
+    routes: Mutex<BTreeMap<String, Route>>,
+}
+
+#[derive(Debug, Default)]
+struct Route {
+    answers: BTreeMap<(MethodLabel, u16), u64>,
+    durations: Durations,
+}
+
+impl ControlPlane {
+    pub(super) fn record(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
+        let mut routes = self.routes.lock();
+        let room = routes.len() < CAP;
+        let label = route.filter(|route| room || routes.contains_key(*route)).unwrap_or(OTHER);
+        if !routes.contains_key(label) {
+            routes.insert(label.to_owned(), Route::default());
+        }
+        if let Some(route) = routes.get_mut(label) {
+            *route.answers.entry((method.into(), status.as_u16())).or_default() += 1;
+            route.durations.record(took);
+        }
+    }
+
+    pub(super) fn collect(&self) -> [MetricFamily; 2] {
+        let (mut requests, mut durations) = (HTTP_REQUESTS.open(), HTTP_DURATION.open());
+        for (template, route) in &*self.routes.lock() {
+            for ((method, status), count) in &route.answers {
+                requests.count(&[method.text(), template, &status.to_string()], *count);
+            }
+            durations.durations(&[template], &route.durations);
+        }
+        [requests.close(), durations.close()]
+    }
+}

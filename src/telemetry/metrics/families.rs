@@ -1,0 +1,141 @@
+//! Names, help and labels of all metrics, and how samples are put under them.
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::counts::{Counts, Durations};
+use super::labels::Label;
+
+/// What is said about a metric before its first sample.
+#[derive(Debug)]
+pub(super) struct Family {
+    name: &'static str,
+    kind: MetricType,
+    labels: &'static [&'static str],
+    help: &'static str,
+}
+
+impl Family {
+    pub(super) fn open(&'static self) -> Samples {
+        Samples { family: self, metrics: Vec::new() }
+    }
+}
+
+/// A family while its samples are gathered.
+#[derive(Debug)]
+pub(super) struct Samples {
+    family: &'static Family,
+    metrics: Vec<Metric>,
+}
+
+impl Samples {
+    pub(super) fn count(&mut self, labels: &[&str], value: u64) {
+        let mut counter = Counter::default();
+        counter.set_value(value as f64);
+        self.labelled(labels).set_counter(counter);
+    }
+
+    /// One sample for each value of `L`, whose labels follow `outer`.
+    pub(super) fn counts<L: Label>(&mut self, outer: &[&str], counts: &Counts<L>) {
+        for (label, value) in counts.read() {
+            self.count(&[outer, &label.texts()].concat(), value);
+        }
+    }
+
+    pub(super) fn gauge(&mut self, labels: &[&str], value: f64) {
+        let mut gauge = Gauge::default();
+        gauge.set_value(value);
+        self.labelled(labels).set_gauge(gauge);
+    }
+
+    pub(super) fn durations(&mut self, labels: &[&str], durations: &Durations) {
+        self.labelled(labels).set_histogram(durations.read());
+    }
+
+    pub(super) fn close(self) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.family.name.to_owned());
+        family.set_help(self.family.help.to_owned());
+        family.set_field_type(self.family.kind);
+        family.set_metric(self.metrics);
+        family
+    }
+
+    fn labelled(&mut self, values: &[&str]) -> &mut Metric {
+        let pairs = self.family.labels.iter().zip(values).map(|(name, value)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        });
+        self.metrics.push(Metric::from_label(pairs.collect()));
+        self.metrics.last_mut().expect("one was pushed on the line above")
+    }
+}
+
+/// One line per metric: name, kind, labels, help.
+macro_rules! families {
+    ($($constant:ident $name:literal $kind:ident [$($label:literal),*] $help:literal;)+) => {
+        $(
+            pub(super) static $constant: Family =
+                Family { name: $name, kind: MetricType::$kind, labels: &[$($label),*], help: $help };
+        )+
+
+        #[cfg(test)]
+        pub(super) static ALL: &[&Family] = &[$(&$constant),+];
+    };
+}
+
+families! {
+    CALLS "levee_calls_total" COUNTER ["upstream", "method", "outcome"]
+        "Calls answered or given up, by how they ended.";
+    CALL_DURATION "levee_call_duration_seconds" HISTOGRAM ["upstream", "outcome"]
+        "Time from a call's arrival to its response headers, by who answered.";
+    ATTEMPTS "levee_attempts_total" COUNTER ["upstream", "result"]
+        "Exchanges with the upstream, retries included.";
+    ATTEMPT_DURATION "levee_attempt_duration_seconds" HISTOGRAM ["upstream"]
+        "Time of one exchange with the upstream, to its response headers.";
+    RETRIES "levee_retries_total" COUNTER ["upstream", "reason"]
+        "Further attempts made, by what was wrong with the one before.";
+    RETRY_BUDGET "levee_retry_budget_remaining" GAUGE ["upstream"]
+        "Retries the budget would still allow now.";
+    BREAKER_STATE "levee_breaker_state" GAUGE ["upstream", "operation", "state"]
+        "1 for the state the breaker is in, 0 for the others.";
+    BREAKER_TRANSITIONS "levee_breaker_transitions_total" COUNTER ["upstream", "operation", "to", "reason"]
+        "Changes of a breaker's state.";
+    FALLBACKS "levee_fallbacks_total" COUNTER ["upstream", "step", "cause"]
+        "Calls answered by a fallback step, by what set it going.";
+    INFLIGHT "levee_inflight" GAUGE ["upstream"]
+        "Attempts in flight.";
+    QUEUE_DEPTH "levee_queue_depth" GAUGE ["upstream"]
+        "Attempts waiting for a seat.";
+    CONCURRENCY_LIMIT "levee_concurrency_limit" GAUGE ["upstream"]
+        "Attempts allowed in flight.";
+    CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]
+        "What the cache did for calls.";
+    CACHE_BYTES "levee_cache_bytes" GAUGE []
+        "Memory held by cached answers.";
+    SNAPSHOT_REVISION "levee_snapshot_revision" GAUGE []
+        "Revision of the snapshot in force.";
+    SNAPSHOT_APPLIED "levee_snapshot_applied_timestamp_seconds" GAUGE []
+        "When the snapshot in force took effect, Unix time; 0 before the first.";
+    FILES_VALID "levee_upstream_files_valid" GAUGE []
+        "1 while the watched upstream files are valid, 0 while a bad edit is held back.";
+    FILE_ERRORS "levee_upstream_file_errors_total" COUNTER []
+        "Times the watched upstream files were found bad.";
+    DRAINING "levee_draining" GAUGE []
+        "1 once the process drains.";
+    HTTP_REQUESTS "levee_http_requests_total" COUNTER ["method", "route", "status"]
+        "Requests answered by the control plane, by route template.";
+    HTTP_DURATION "levee_http_request_duration_seconds" HISTOGRAM ["route"]
+        "Time of a control plane request, by route template.";
+    CONNECTIONS "levee_connections" GAUGE ["listener"]
+        "Open connections of callers.";
+    BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]
+        "Always 1; the labels say what runs.";
+    TOKIO_WORKERS "levee_tokio_workers" GAUGE []
+        "Worker threads of the main runtime.";
+    TOKIO_ALIVE_TASKS "levee_tokio_alive_tasks" GAUGE []
+        "Tasks alive on the main runtime.";
+    TOKIO_GLOBAL_QUEUE_DEPTH "levee_tokio_global_queue_depth" GAUGE []
+        "Tasks waiting in the main runtime's shared queue.";
+}

@@ -1,0 +1,44 @@
+//! What components say about themselves at the moment of a scrape.
+
+use tokio::runtime::RuntimeMetrics;
+
+use super::labels::{BreakerState, Listener};
+
+/// The state of the components, asked for at each scrape.
+#[derive(Debug, Default)]
+pub struct Readings {
+    /// Memory held by cached answers, bytes.
+    pub cache_bytes: u64,
+    /// Open connections of each listener that is up.
+    pub connections: Vec<(Listener, usize)>,
+    /// One for each upstream of the snapshot in force.
+    pub upstreams: Vec<UpstreamReading>,
+    /// The main runtime's `Handle::metrics()`.
+    pub runtime: Option<RuntimeMetrics>,
+}
+
+/// The state of one upstream; where operations have their own bulkhead or budget, the sum.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamReading {
+    /// Its name.
+    pub name: String,
+    /// Attempts in flight.
+    pub in_flight: usize,
+    /// Attempts waiting for a seat.
+    pub queued: usize,
+    /// Attempts allowed in flight.
+    pub limit: usize,
+    /// Retries the budget would still allow.
+    pub retry_budget: f64,
+    /// Its own breaker and those of operations that have one.
+    pub breakers: Vec<BreakerReading>,
+}
+
+/// The state of one breaker.
+#[derive(Debug, Clone)]
+pub struct BreakerReading {
+    /// The operation's name, empty for the upstream's own breaker.
+    pub operation: String,
+    /// Where it stands.
+    pub state: BreakerState,
+}

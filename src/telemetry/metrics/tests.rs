@@ -1,0 +1,247 @@
+//! Tests of the metrics as a scraper sees them.
+
+use super::*;
+
+fn metrics_with(names: &[&str]) -> Metrics {
+    let metrics = Metrics::new("0.1.0", "abc");
+    for name in names {
+        metrics.upstream(name);
+    }
+    metrics
+}
+
+fn readings(names: &[&str]) -> Readings {
+    let upstream = |name: &&str| UpstreamReading {
+        name: (*name).to_owned(),
+        in_flight: 3,
+        queued: 1,
+        limit: 8,
+        retry_budget: 2.5,
+        breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
+    };
+    Readings {
+        cache_bytes: 42,
+        connections: vec![(Listener::Proxy, 5)],
+        upstreams: names.iter().map(upstream).collect(),
+        runtime: None,
+    }
+}
+
+fn text(metrics: &Metrics, readings: &Readings) -> String {
+    metrics.render(Format::Prometheus, readings)
+}
+
+#[track_caller]
+fn has(document: &str, line: &str) {
+    assert!(document.lines().any(|found| found == line), "no {line:?} in\n{document}");
+}
+
+#[test]
+fn zero_series_exist_from_the_start() {
+    let metrics = metrics_with(&["rates"]);
+    let _breaker = metrics.upstream("rates").breaker("");
+    let document = text(&metrics, &Readings::default());
+    for line in [
+        r#"levee_calls_total{upstream="rates",method="GET",outcome="upstream"} 0"#,
+        r#"levee_calls_total{upstream="rates",method="_other",outcome="internal"} 0"#,
+        r#"levee_call_duration_seconds_bucket{upstream="rates",outcome="cache",le="0.002"} 0"#,
+        r#"levee_attempts_total{upstream="rates",result="connect_failure"} 0"#,
+        r#"levee_attempt_duration_seconds_count{upstream="rates"} 0"#,
+        r#"levee_retries_total{upstream="rates",reason="status"} 0"#,
+        r#"levee_fallbacks_total{upstream="rates",step="static",cause="circuit_open"} 0"#,
+        r#"levee_cache_requests_total{upstream="rates",result="hit_for_miss"} 0"#,
+        r#"levee_breaker_transitions_total{upstream="rates",operation="",to="open",reason="failure_rate"} 0"#,
+        "levee_upstream_file_errors_total 0",
+        "levee_upstream_files_valid 1",
+        "levee_draining 0",
+        "levee_snapshot_revision 0",
+        r#"levee_build_info{version="0.1.0",revision="abc"} 1"#,
+    ] {
+        has(&document, line);
+    }
+}
+
+#[test]
+fn events_are_counted_under_their_labels() {
+    let metrics = metrics_with(&[]);
+    let rates = metrics.upstream("rates");
+    let breaker = rates.breaker("quote");
+    rates.call(&Method::GET, Outcome::Upstream, Duration::from_micros(1500));
+    rates.call(&Method::from_bytes(b"PURGE").unwrap(), Outcome::Failed, Duration::from_secs(60));
+    rates.attempt(AttemptResult::Slow, Duration::from_millis(400));
+    rates.retry(RetryReason::Timeout);
+    rates.fallback(FallbackStep::Stale, FallbackCause::Status);
+    rates.cache(CacheResult::Negative);
+    breaker.transition(BreakerState::HalfOpen, TransitionReason::PeriodOver);
+    let document = text(&metrics, &Readings::default());
+    for line in [
+        r#"levee_calls_total{upstream="rates",method="GET",outcome="upstream"} 1"#,
+        r#"levee_calls_total{upstream="rates",method="_other",outcome="failed"} 1"#,
+        r#"levee_call_duration_seconds_bucket{upstream="rates",outcome="upstream",le="0.001"} 0"#,
+        r#"levee_call_duration_seconds_bucket{upstream="rates",outcome="upstream",le="0.002"} 1"#,
+        r#"levee_call_duration_seconds_sum{upstream="rates",outcome="upstream"} 0.0015"#,
+        r#"levee_call_duration_seconds_bucket{upstream="rates",outcome="levee",le="30"} 0"#,
+        r#"levee_call_duration_seconds_bucket{upstream="rates",outcome="levee",le="+Inf"} 1"#,
+        r#"levee_attempts_total{upstream="rates",result="slow"} 1"#,
+        r#"levee_retries_total{upstream="rates",reason="timeout"} 1"#,
+        r#"levee_fallbacks_total{upstream="rates",step="stale",cause="status"} 1"#,
+        r#"levee_cache_requests_total{upstream="rates",result="negative"} 1"#,
+        r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="period_over"} 1"#,
+    ] {
+        has(&document, line);
+    }
+}
+
+#[test]
+fn readings_show_as_gauges() {
+    let document = text(&metrics_with(&["rates"]), &readings(&["rates"]));
+    for line in [
+        r#"levee_inflight{upstream="rates"} 3"#,
+        r#"levee_queue_depth{upstream="rates"} 1"#,
+        r#"levee_concurrency_limit{upstream="rates"} 8"#,
+        r#"levee_retry_budget_remaining{upstream="rates"} 2.5"#,
+        r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
+        r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
+        r#"levee_connections{listener="proxy"} 5"#,
+        "levee_cache_bytes 42",
+    ] {
+        has(&document, line);
+    }
+}
+
+#[test]
+fn the_process_state_is_told() {
+    let metrics = metrics_with(&[]);
+    metrics.snapshot_applied(7);
+    metrics.upstream_files_refused();
+    metrics.draining();
+    let document = text(&metrics, &Readings::default());
+    for line in [
+        "levee_snapshot_revision 7",
+        "levee_upstream_files_valid 0",
+        "levee_upstream_file_errors_total 1",
+        "levee_draining 1",
+    ] {
+        has(&document, line);
+    }
+    metrics.upstream_files_accepted();
+    has(&text(&metrics, &Readings::default()), "levee_upstream_files_valid 1");
+}
+
+#[test]
+fn only_transitions_that_can_happen_exist_at_zero() {
+    let metrics = metrics_with(&["rates"]);
+    let breaker = metrics.upstream("rates").breaker("");
+    let shown = || text(&metrics, &Readings::default()).matches("levee_breaker_transitions_total{").count();
+    assert_eq!(shown(), 11);
+    breaker.transition(BreakerState::HalfOpen, TransitionReason::Expired);
+    assert_eq!(shown(), 12);
+}
+
+#[test]
+fn a_forgotten_upstream_leaves_no_series() {
+    let metrics = metrics_with(&["rates", "mail"]);
+    let held = metrics.upstream("rates");
+    metrics.forget("rates");
+    held.retry(RetryReason::Reset);
+    let document = text(&metrics, &readings(&["rates", "mail"]));
+    assert!(!document.contains("rates"), "{document}");
+    assert!(document.contains(r#"upstream="mail""#));
+}
+
+#[test]
+fn a_breaker_takes_its_series_along() {
+    let metrics = metrics_with(&["rates"]);
+    let breaker = metrics.upstream("rates").breaker("quote");
+    breaker.transition(BreakerState::Open, TransitionReason::FailureRate);
+    assert!(Arc::ptr_eq(&breaker, &metrics.upstream("rates").breaker("quote")));
+    drop(breaker);
+    assert!(!text(&metrics, &Readings::default()).contains("quote"));
+}
+
+#[test]
+fn upstreams_above_the_cap_share_one_label() {
+    let names: Vec<String> = (0..1003).map(|number| format!("up-{number:04}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let metrics = metrics_with(&names);
+    metrics.upstream("up-1001").retry(RetryReason::Reset);
+    metrics.upstream("up-1002").retry(RetryReason::Reset);
+    let document = text(&metrics, &readings(&names));
+    has(&document, r#"levee_retries_total{upstream="_other",reason="reset"} 2"#);
+    has(&document, r#"levee_inflight{upstream="_other"} 9"#);
+    has(&document, r#"levee_inflight{upstream="up-0999"} 3"#);
+    assert!(!document.contains("up-1001"));
+}
+
+#[test]
+fn control_plane_requests_are_counted_by_template_and_bounded() {
+    let metrics = metrics_with(&[]);
+    let took = Duration::from_millis(3);
+    metrics.http_request(&Method::GET, Some("/api/v1/breakers/:upstream"), StatusCode::OK, took);
+    metrics.http_request(&Method::GET, None, StatusCode::NOT_FOUND, took);
+    for number in 0..500 {
+        metrics.http_request(&Method::GET, Some(&format!("/{number}")), StatusCode::OK, took);
+    }
+    let document = text(&metrics, &Readings::default());
+    has(
+        &document,
+        r#"levee_http_requests_total{method="GET",route="/api/v1/breakers/:upstream",status="200"} 1"#,
+    );
+    has(&document, r#"levee_http_requests_total{method="GET",route="_other",status="404"} 1"#);
+    has(&document, r#"levee_http_request_duration_seconds_count{route="_other"} 303"#);
+}
+
+#[tokio::test]
+async fn names_follow_the_conventions() {
+    let metrics = metrics_with(&["rates"]);
+    let _breaker = metrics.upstream("rates").breaker("");
+    metrics.http_request(&Method::GET, Some("/docs"), StatusCode::OK, Duration::ZERO);
+    let mut readings = readings(&["rates"]);
+    readings.runtime = Some(tokio::runtime::Handle::current().metrics());
+    let gathered = metrics.gather(&readings);
+    for family in &gathered {
+        let name = family.name();
+        assert!(name.starts_with("levee_") || name.starts_with("process_"), "{name}");
+        assert!(!family.help().is_empty() && family.help().ends_with('.'), "{name}: {}", family.help());
+        let counter = family.get_field_type() == prometheus::proto::MetricType::COUNTER;
+        assert_eq!(counter, name.ends_with("_total"), "{name}");
+        let odd_units = ["_ms", "_millis", "_micros", "_minutes", "_hours", "_kb", "_mb", "_kib", "_percent"];
+        assert!(!odd_units.iter().any(|unit| name.ends_with(unit)), "{name}");
+        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{name}");
+    }
+    let names: std::collections::BTreeSet<&str> = gathered.iter().map(MetricFamily::name).collect();
+    assert_eq!(names.len(), gathered.len(), "each family once");
+    for family in families::ALL {
+        assert!(names.contains(family.open().close().name()), "{family:?} has samples");
+    }
+}
+
+#[test]
+fn open_metrics_names_counters_without_the_suffix_and_ends_with_eof() {
+    let metrics = Metrics::new("0.1.0", "a\"b\\c");
+    metrics.upstream("rates").attempt(AttemptResult::Success, Duration::from_millis(1));
+    let document = metrics.render(Format::OpenMetrics, &Readings::default());
+    for line in [
+        "# TYPE levee_attempts counter",
+        r#"levee_attempts_total{upstream="rates",result="success"} 1"#,
+        "# TYPE levee_attempt_duration_seconds histogram",
+        r#"levee_attempt_duration_seconds_bucket{upstream="rates",le="1.0"} 1"#,
+        r#"levee_attempt_duration_seconds_bucket{upstream="rates",le="+Inf"} 1"#,
+        r#"levee_attempt_duration_seconds_sum{upstream="rates"} 0.001"#,
+        r#"levee_build_info{version="0.1.0",revision="a\"b\\c"} 1"#,
+    ] {
+        has(&document, line);
+    }
+    assert!(document.ends_with("\n# EOF\n"));
+    assert!(document.lines().all(|line| !line.is_empty()));
+}
+
+#[test]
+fn the_accept_header_picks_the_format() {
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    assert_eq!(Format::accepted(prometheus), Format::OpenMetrics);
+    for plain in ["", "*/*", "text/plain", "application/openmetrics-text;q=0", "text/html,application/xml"] {
+        assert_eq!(Format::accepted(plain), Format::Prometheus, "{plain}");
+    }
+}

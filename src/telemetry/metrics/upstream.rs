@@ -1,0 +1,87 @@
+//! The handles of one upstream: what the call path records into, at a few relaxed atomics an event.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use http::Method;
+use parking_lot::Mutex;
+
+use super::counts::{Counts, Durations};
+use super::labels::{
+    AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
+    Outcome, RetryReason, TransitionReason,
+};
+
+/// The counters of one upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamMetrics {
+    pub(super) calls: Counts<(MethodLabel, Outcome)>,
+    pub(super) call_durations: [Durations; AnsweredBy::COUNT],
+    pub(super) attempts: Counts<AttemptResult>,
+    pub(super) attempt_durations: Durations,
+    pub(super) retries: Counts<RetryReason>,
+    pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
+    pub(super) cache: Counts<CacheResult>,
+    breakers: Mutex<BTreeMap<String, Weak<BreakerMetrics>>>,
+}
+
+impl UpstreamMetrics {
+    /// A call ended; `took` is the time to its response headers.
+    pub fn call(&self, method: &Method, outcome: Outcome, took: Duration) {
+        self.calls.add((method.into(), outcome));
+        self.call_durations[outcome.answered_by().index()].record(took);
+    }
+
+    /// An attempt ended; `took` is the time to its response headers.
+    pub fn attempt(&self, result: AttemptResult, took: Duration) {
+        self.attempts.add(result);
+        self.attempt_durations.record(took);
+    }
+
+    /// Another attempt is being made.
+    pub fn retry(&self, reason: RetryReason) {
+        self.retries.add(reason);
+    }
+
+    /// A fallback step answered.
+    pub fn fallback(&self, step: FallbackStep, cause: FallbackCause) {
+        self.fallbacks.add((step, cause));
+    }
+
+    /// The cache did this for a call.
+    pub fn cache(&self, result: CacheResult) {
+        self.cache.add(result);
+    }
+
+    /// The counters of one breaker, for as long as somebody holds them: a breaker keeps its handle, and its series
+    /// go with it. `operation` is empty for the upstream's own breaker.
+    pub fn breaker(&self, operation: &str) -> Arc<BreakerMetrics> {
+        let mut breakers = self.breakers.lock();
+        if let Some(known) = breakers.get(operation).and_then(Weak::upgrade) {
+            return known;
+        }
+        breakers.retain(|_, breaker| breaker.strong_count() > 0);
+        let breaker = Arc::new(BreakerMetrics::default());
+        breakers.insert(operation.to_owned(), Arc::downgrade(&breaker));
+        breaker
+    }
+
+    pub(super) fn live_breakers(&self) -> Vec<(String, Arc<BreakerMetrics>)> {
+        let breakers = self.breakers.lock();
+        breakers.iter().filter_map(|(name, breaker)| Some((name.clone(), breaker.upgrade()?))).collect()
+    }
+}
+
+/// The counters of one breaker.
+#[derive(Debug, Default)]
+pub struct BreakerMetrics {
+    pub(super) transitions: Counts<(BreakerState, TransitionReason)>,
+}
+
+impl BreakerMetrics {
+    /// It changed its state.
+    pub fn transition(&self, to: BreakerState, reason: TransitionReason) {
+        self.transitions.add((to, reason));
+    }
+}
