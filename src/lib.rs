@@ -1,3 +1,4 @@
 //! Levee.
 
+pub mod gateway;
 pub mod models;
