@@ -1,9 +1,6 @@
 //! Levee.
 
-pub mod api;
-pub mod cli;
-pub mod error;
-pub mod middleware;
+pub mod gateway;
 pub mod models;
 pub mod server;
 pub mod services;

@@ -3,7 +3,6 @@
 //! These are plain values. `models::document` makes them from YAML and refuses what contradicts; the gateway
 //! only reads them. Durations are `std::time::Duration`, sizes bytes, ratios 0.0 to 1.0.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -329,7 +328,7 @@ pub enum FallbackStep {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderRules {
     /// Set, replacing what the caller sent.
-    pub set: BTreeMap<String, HeaderValue>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
     /// Removed.
     pub remove: Vec<HeaderName>,
 }

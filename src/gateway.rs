@@ -1,0 +1,4 @@
+//! The data plane.
+
+/// The HTTP client of one upstream.
+pub mod transport;

@@ -1,0 +1,192 @@
+//! From an upstream's host to a TCP connection: resolve, check every address, dial the checked ones.
+//!
+//! The address that was checked is the one that is dialled: a name that resolves differently a moment later
+//! (DNS rebinding) gains nothing.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::failure::{SendFailure, SendFailureKind};
+use crate::models::address;
+
+/// Name look-ups at once. getaddrinfo blocks a thread, for many seconds where the resolver is dead.
+const MOST_LOOKUPS: usize = 64;
+/// Addresses of one name that are tried.
+const MOST_ADDRESSES: usize = 8;
+/// How long one address may keep the next waiting (RFC 8305 section 8).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Where this process may dial at all.
+#[derive(Debug)]
+pub(super) struct Border {
+    allowed: Vec<IpNet>,
+    /// Our own listeners, and the services we ourselves depend on.
+    forbidden: Vec<SocketAddr>,
+    lookups: Arc<Semaphore>,
+}
+
+impl Border {
+    pub(super) fn new(allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>) -> Self {
+        Self { allowed, forbidden, lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
+    fn refusal(&self, address: SocketAddr, narrowed: Option<&[IpNet]>) -> Option<&'static str> {
+        let ip = address.ip().to_canonical();
+        let is_own = |own: &SocketAddr| {
+            own.port() == address.port()
+                && (own.ip().to_canonical() == ip || (own.ip().is_unspecified() && is_this_machine(ip)))
+        };
+        if self.forbidden.iter().any(is_own) {
+            return Some("a listener of Levee's own, or a service it depends on");
+        }
+        address::refuse(address.ip(), &self.allowed, narrowed)
+    }
+}
+
+/// Only an address of this machine can be bound to. Asked only for ports that a wildcard listener of ours has.
+fn is_this_machine(ip: IpAddr) -> bool {
+    ip.is_unspecified() || ip.is_loopback() || UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Dials one upstream.
+pub(super) struct Dialler {
+    pub(super) border: Arc<Border>,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) narrowed: Option<Vec<IpNet>>,
+}
+
+impl Dialler {
+    /// Resolves anew and connects, all before `deadline`.
+    pub(super) async fn dial(&self, deadline: Instant) -> Result<TcpStream, SendFailure> {
+        let resolved = timeout_at(deadline, self.resolve()).await;
+        let found =
+            resolved.map_err(|_| too_slow("dns_timeout", &format!("resolving {:?}", self.host)))??;
+        for address in &found {
+            if let Some(range) = self.border.refusal(*address, self.narrowed.as_deref()) {
+                let detail = format!("{:?} resolves to {}: {range}", self.host, address.ip());
+                return Err(SendFailure::unsent(
+                    SendFailureKind::DestinationRefused,
+                    "destination_ip_prohibited",
+                    detail,
+                ));
+            }
+        }
+        let addresses = interleaved(found);
+        let connected = timeout_at(deadline, race(&addresses)).await;
+        let stream = connected
+            .map_err(|_| too_slow("connection_timeout", &format!("connecting to {addresses:?}")))??;
+        // A segment held back costs latency, not correctness: no reason to give up a good connection.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, SendFailure> {
+        if let Ok(literal) = self.host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(literal, self.port)]);
+        }
+        let failed = |reason: String| {
+            let detail = format!("resolving {:?}: {reason}", self.host);
+            SendFailure::unsent(SendFailureKind::Dns, "dns_error", detail)
+        };
+        let lookups = Arc::clone(&self.border.lookups);
+        let permit = lookups.acquire_owned().await.map_err(|closed| failed(closed.to_string()))?;
+        let asked = (self.host.clone(), self.port);
+        let looked_up = tokio::task::spawn_blocking(move || {
+            // Held by the thread: a caller who gives up does not make the look-up end any sooner.
+            let _permit = permit;
+            (asked.0.as_str(), asked.1).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
+        });
+        match looked_up.await {
+            Ok(Ok(found)) if found.is_empty() => Err(failed("no address".to_owned())),
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// The two families by turns, beginning with the resolver's first choice, each in the resolver's order
+/// (RFC 8305 section 4).
+fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let v6_first = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == v6_first);
+    let mut second = second.into_iter();
+    let mut ordered = Vec::with_capacity(first.len() + second.len());
+    for address in first {
+        ordered.push(address);
+        ordered.extend(second.next());
+    }
+    ordered.extend(second);
+    ordered.dedup();
+    ordered.truncate(MOST_ADDRESSES);
+    ordered
+}
+
+/// The first address to answer wins; the next is tried when one fails, or keeps us waiting.
+async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, SendFailure> {
+    let mut waiting = addresses.iter().copied();
+    let mut under_way = FuturesUnordered::new();
+    let mut last = None;
+    loop {
+        under_way.extend(
+            waiting.next().map(|address| async move { (address, TcpStream::connect(address).await) }),
+        );
+        tokio::select! {
+            biased;
+            ended = under_way.next() => match ended {
+                Some((_, Ok(stream))) => return Ok(stream),
+                Some((address, Err(error))) => {
+                    let detail = format!("connecting to {address}: {error}");
+                    last = Some(connect_failure(&error, address, detail));
+                }
+                None => return Err(last.unwrap_or_else(no_address)),
+            },
+            () = sleep(NEXT_ADDRESS_AFTER), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+fn no_address() -> SendFailure {
+    SendFailure::unsent(SendFailureKind::Dns, "dns_error", "no address".to_owned())
+}
+
+fn too_slow(token: &'static str, what: &str) -> SendFailure {
+    SendFailure::unsent(SendFailureKind::ConnectTimeout, token, format!("{what} took too long"))
+}
+
+fn connect_failure(error: &io::Error, address: SocketAddr, detail: String) -> SendFailure {
+    if is_exhaustion(error, address) {
+        return SendFailure::unsent(SendFailureKind::Exhausted, "proxy_internal_error", detail);
+    }
+    let token = match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection_refused",
+        io::ErrorKind::TimedOut => "connection_timeout",
+        io::ErrorKind::HostUnreachable
+        | io::ErrorKind::NetworkUnreachable
+        | io::ErrorKind::AddrNotAvailable => "destination_ip_unroutable",
+        _ => "connection_terminated",
+    };
+    SendFailure::unsent(SendFailureKind::Connect, token, detail)
+}
+
+fn is_exhaustion(error: &io::Error, address: SocketAddr) -> bool {
+    // Linux: no file descriptors in the process, or the system; no memory; no buffer space.
+    const EXHAUSTED: [i32; 4] = [24, 23, 12, 105];
+    // No local port is left. For IPv6 the same error says that this machine has no IPv6.
+    let no_port = error.kind() == io::ErrorKind::AddrNotAvailable && address.is_ipv4();
+    no_port || error.raw_os_error().is_some_and(|code| EXHAUSTED.contains(&code))
+}
+
+#[cfg(test)]
+mod tests;
