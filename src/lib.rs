@@ -1,3 +1,6 @@
 //! Levee.
 
 pub mod models;
+
+/// What may be answered without asking the upstream.
+pub mod cache;
