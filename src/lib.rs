@@ -2,6 +2,6 @@
 
 pub mod gateway;
 pub mod models;
-pub mod server;
-pub mod services;
-pub mod telemetry;
+
+/// What may be answered without asking the upstream.
+pub mod cache;
