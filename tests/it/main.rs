@@ -1,1 +1,8 @@
-//! Integration tests.
+//! The one integration-test binary: the fixtures, their own tests, the rules of the house, and Levee from outside.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
+
+mod fixtures;
+mod startup;
+mod support;
+mod tidy;

@@ -1,0 +1,90 @@
+# `make` lists the targets. Every step of `make test` can be run alone.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# One build serves `make dev`, the tests and the OpenAPI check: the dev profile. It optimises dependencies a little
+# and skips link-time optimisation, so a first build takes a fraction of a release build's time, and a laptop's calls
+# do not notice the difference. What is measured (`bench`, `load`) and shipped (`Dockerfile`) is built for release.
+CARGO_TARGET_DIR ?= target
+export CARGO_TARGET_DIR
+# Where tests/setup.sh puts what the tests need.
+CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
+VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
+# Levee refuses variables it does not know; these two are the tests'.
+WITHOUT_OURS := env -u LEVEE_CACHE -u LEVEE_TEST_VENV
+LEVEE := $(WITHOUT_OURS) $(CARGO_TARGET_DIR)/debug/levee
+# nextest where it is installed: every test in a process of its own, with a time limit.
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+STEPS := setup fmt-check lint docs openapi loom unit it
+
+.PHONY: help dev build test $(STEPS) fmt update bench load clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/' | expand -t 12
+
+dev: ## Build and run Levee with everything embedded (ARGS="--listen 127.0.0.1:9000" and the like)
+	@exec $(WITHOUT_OURS) cargo run --locked -- dev $(ARGS)
+
+test: ## Install what the tests need, then run every check, saying how long each took
+	@for step in $(STEPS); do \
+		start=$$(date +%s); echo "── $$step"; \
+		$(MAKE) --no-print-directory $$step || { echo "── $$step failed after $$(( $$(date +%s) - start )) s"; exit 1; }; \
+		echo "── $$step took $$(( $$(date +%s) - start )) s"; \
+	done
+
+setup: ## Install what the tests need (as root; else print the one command that would)
+	@tests/setup.sh
+
+build: ## Build
+	@cargo build --locked
+
+fmt: ## Format the code
+	@cargo fmt
+
+fmt-check: ## Check the format
+	@cargo fmt --check
+
+lint: ## Clippy, warnings are errors
+	@cargo clippy --locked --all-targets -- -D warnings
+
+docs: ## Build the documentation, warnings are errors
+	@RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+openapi: build ## Check that openapi/ holds the document the code makes, and lint it
+	@for format in json yaml; do \
+		$(LEVEE) openapi --format $$format | diff -u openapi/levee.$$format - \
+			|| { echo "openapi/levee.$$format is out of date: run make update"; exit 1; }; \
+	done
+	@PATH="$(VENV)/bin:$$PATH" OPENAPI_TOOLS_DIR="$(CACHE)/openapi-tools" tests/openapi/check.sh
+
+loom: ## Model-check the breaker's admission
+	@cargo test --locked --release --manifest-path tests/loom/Cargo.toml
+
+unit: ## Unit tests
+ifeq ($(NEXTEST),yes)
+	@cargo nextest run --locked --lib --bins --no-tests=pass
+else
+	@cargo test --locked --lib --bins
+endif
+
+it: ## Integration tests, over the real binary
+ifeq ($(NEXTEST),yes)
+	@cargo nextest run --locked --test it
+else
+	@cargo test --locked --test it
+endif
+
+update: ## Rewrite the golden files
+	@UPDATE=1 cargo test --locked --lib --quiet
+
+bench: ## Benchmarks of the hot path
+	@cargo bench --locked --bench hot_path
+
+load: ## Compare Levee with nginx and HAProxy on this machine
+	@tests/setup.sh load
+	@cargo build --locked --release
+	@load/compare.sh $(CARGO_TARGET_DIR)/release/levee
+
+clean: ## Remove what was built
+	@cargo clean

@@ -1,0 +1,24 @@
+//! What the tests stand on: private servers on free ports, clients, and waiting by condition.
+//!
+//! Everything started here ends with the test process, however that ends (see `watchdog`).
+
+/// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
+pub(crate) mod client;
+/// PyPI's httpbin under gunicorn.
+pub(crate) mod httpbin;
+/// The real binary.
+pub(crate) mod levee;
+/// A server that breaks in every way a test asks for.
+pub(crate) mod misbehaving;
+/// Debian's nginx.
+pub(crate) mod nginx;
+/// Ports that refuse a connection, or never complete one.
+pub(crate) mod ports;
+/// A child process with its log.
+pub(crate) mod process;
+/// Waiting for a condition.
+pub(crate) mod until;
+/// Ends what a dead test process leaves behind.
+pub(crate) mod watchdog;
+/// HTTP/1.1 messages as bytes.
+pub(crate) mod wire;
