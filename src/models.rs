@@ -2,3 +2,6 @@
 
 /// The compiled policy.
 pub mod policy;
+
+/// Which addresses may be dialled.
+pub mod address;
