@@ -3,7 +3,6 @@
 //! These are plain values. `models::document` makes them from YAML and refuses what contradicts; the gateway
 //! only reads them. Durations are `std::time::Duration`, sizes bytes, ratios 0.0 to 1.0.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -329,7 +328,7 @@ pub enum FallbackStep {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderRules {
     /// Set, replacing what the caller sent.
-    pub set: BTreeMap<String, HeaderValue>,
+    pub set: Vec<(HeaderName, HeaderValue)>,
     /// Removed.
     pub remove: Vec<HeaderName>,
 }
@@ -341,4 +340,13 @@ pub struct Limits {
     pub request: u64,
     /// Largest response body, when given.
     pub response: Option<u64>,
+}
+
+impl BaseUrl {
+    /// `host` or `host:port`, the port left out where it is the scheme's own; IPv6 in brackets.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let default_port = if self.https { 443 } else { 80 };
+        if self.port == default_port { host } else { format!("{host}:{}", self.port) }
+    }
 }
