@@ -82,8 +82,13 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> IpNet {
 }
 
 const fn v6(parts: [u16; 8], length: u8) -> IpNet {
-    let [a, b, c, d, e, f, g, h] = parts;
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length))
+    let mut bits = 0;
+    let mut index = 0;
+    while index < parts.len() {
+        bits = bits << 16 | parts[index] as u128;
+        index += 1;
+    }
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(bits), length))
 }
 
 /// No list opens these: what answers there hands out the machine's own credentials.

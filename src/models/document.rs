@@ -1,0 +1,144 @@
+//! Upstream documents: YAML text in, `policy::Upstream` values out, every fault named by line and field.
+//!
+//! The fields and their defaults are those of the policy table in the documentation. Defaults bend to what is
+//! given; what is given and contradicts is refused.
+
+use ipnet::IpNet;
+
+use super::address::LOOPBACK;
+use super::decode::{Fields, Object, Place};
+use super::fault::Fault;
+use super::node;
+use super::policy::{Tls, Upstream};
+
+mod base_url;
+mod breaker;
+mod cache;
+mod concurrency;
+mod fallback;
+mod headers;
+mod network;
+mod operation;
+mod path_template;
+mod retry;
+mod settings;
+mod timeout;
+mod together;
+
+pub use together::check_together;
+
+/// What a deployment lets documents do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// The private ranges upstreams may ever be in.
+    pub allowed_cidrs: Vec<IpNet>,
+    /// Run by `levee dev`, which allows the loopback too.
+    pub dev: bool,
+}
+
+impl Rules {
+    /// Every private range that may be dialled.
+    pub fn dialable(&self) -> Vec<IpNet> {
+        let loopback = if self.dev { &LOOPBACK[..] } else { &[] };
+        self.allowed_cidrs.iter().chain(loopback).copied().collect()
+    }
+}
+
+const API_VERSION: &str = "levee.dev/v1alpha1";
+
+const DOCUMENT: Fields = Fields::all(&["apiVersion", "kind", "metadata", "spec"]);
+
+const METADATA: Fields = Fields {
+    known: &["name"],
+    unbuilt: &[
+        ("namespace", "only custom resources have one"),
+        ("labels", "only custom resources have them"),
+        ("annotations", "only custom resources have them"),
+    ],
+};
+
+const SPEC: Fields = Fields {
+    known: &[
+        "url",
+        "owner",
+        "timeout",
+        "retry",
+        "breaker",
+        "concurrency",
+        "cache",
+        "fallback",
+        "fallbackOn",
+        "fallbackStatuses",
+        "headers",
+        "limits",
+        "network",
+        "tls",
+        "operations",
+    ],
+    unbuilt: &[
+        ("hedge", settings::HEDGE),
+        ("quota", settings::QUOTA),
+        ("credentials", settings::CREDENTIALS),
+        ("access", settings::ACCESS),
+        ("faults", settings::FAULTS),
+        ("egressProxy", "upstreams are dialled directly"),
+    ],
+};
+
+/// Reads the documents of one file, called `file` in messages.
+///
+/// Faults are added to `faults` in the order of their lines; only documents without any are returned.
+pub fn read_documents(file: &str, text: &str, rules: &Rules, faults: &mut Vec<Fault>) -> Vec<Upstream> {
+    let mut upstreams = Vec::new();
+    for node::Document { root, report } in node::parse(file, text) {
+        let (name, upstream) =
+            root.as_ref().map_or((None, None), |root| document(&Place::root(&report, root), rules));
+        let found = report.into_faults(name.as_deref());
+        if found.is_empty() {
+            upstreams.extend(upstream);
+        }
+        faults.extend(found);
+    }
+    upstreams
+}
+
+/// The name of a document, if it has one, and what it describes, as far as that could be read.
+fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) {
+    let Some(document) = place.object(DOCUMENT) else { return (None, None) };
+    document.required("apiVersion", |place| place.choice(&[(API_VERSION, ())]));
+    document.required("kind", |place| place.choice(&[("Upstream", ())]));
+    let metadata = document.required("metadata", |place| place.object(METADATA));
+    let name = metadata.and_then(|metadata| metadata.required("name", upstream_name));
+    let spec = document.required("spec", |place| place.object(SPEC));
+    let described = spec.and_then(|spec| specification(&spec, place.origin(), rules));
+    let upstream = name.clone().zip(described).map(|(name, described)| Upstream { name, ..described });
+    (name, upstream)
+}
+
+/// Everything but the name, so that a bad name hides no other fault.
+fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstream> {
+    let allow_cidrs = network::read(spec, rules);
+    let url = spec.required("url", |place| base_url::read(place, &rules.dialable(), allow_cidrs.as_deref()));
+    let tls = spec.block("tls", network::TLS);
+    let ca = tls.read("ca", network::certificates);
+    let https = url.as_ref().is_none_or(|url| url.https);
+    spec.contradiction("tls", &["url"], !https, || "has no effect on an http url; use https".to_owned());
+    let owner = spec.read("owner", |place| place.line(128)).map(str::to_owned);
+    let (policy, operations) = operation::read_all(spec);
+    let (name, tls) = (String::new(), Tls { ca });
+    Some(Upstream { name, url: url?, owner, policy, operations, allow_cidrs, tls, origin })
+}
+
+/// A name that fits a URL segment, a DNS label and a metric label.
+fn upstream_name(place: &Place) -> Option<String> {
+    let name = place.line(63)?;
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.bytes().all(allowed) || name.starts_with('-') || name.ends_with('-') {
+        place.refuse("may have only a-z, 0-9 and `-`, with no `-` at either end");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests;
