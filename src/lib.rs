@@ -1,3 +1,5 @@
 //! Levee.
 
+/// The data plane.
+pub mod gateway;
 pub mod models;
