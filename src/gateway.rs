@@ -1,4 +1,3 @@
 //! The data plane.
 
-/// The HTTP client of one upstream.
-pub mod transport;
+pub mod breaker;

@@ -1,5 +1,6 @@
 //! Levee.
 
+/// The data plane.
 pub mod gateway;
 pub mod models;
 
