@@ -1,6 +1,160 @@
-//! Commands.
+//! The command line: one file per command, and the exit codes of the contract.
 
-/// `levee dev`.
-pub mod dev;
-/// `levee healthcheck`.
-pub mod healthcheck;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::source::{Given, Setting};
+use crate::config::{Mode, Settings};
+
+mod check;
+pub(crate) mod dev;
+mod healthcheck;
+mod openapi;
+mod serve;
+mod settings_file;
+
+/// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
+pub const BAD_USAGE: u8 = 64;
+
+/// Calls other people's HTTP APIs so that their trouble does not become yours.
+#[derive(Debug, Parser)]
+#[command(name = "levee", version = crate::VERSION, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything embedded, on this machine: the built-in misbehaving upstream, the example upstreams, no sign-in
+    Dev(dev::Arguments),
+    /// Production: settings from levee.yaml, environment and flags
+    Serve(ServeArguments),
+    /// Validate upstream files as `serve` would judge them
+    Check(check::Arguments),
+    /// Print the OpenAPI document
+    Openapi {
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
+        format: DocumentFormat,
+    },
+    /// Ask the ops port whether this process is ready
+    Healthcheck {
+        /// What to ask
+        #[arg(long, default_value = healthcheck::DEFAULT_URL)]
+        url: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum DocumentFormat {
+    Yaml,
+    Json,
+}
+
+#[derive(Debug, Args)]
+struct ServeArguments {
+    #[command(flatten)]
+    settings: SettingArguments,
+}
+
+/// Every setting as a flag and as an environment variable. Values stay text: `config` reads them, so that all
+/// faults are reported together.
+#[derive(Debug, Args)]
+pub(crate) struct SettingArguments {
+    /// A levee.yaml; environment and flags are stronger
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data plane [default: 0.0.0.0:8080; dev: 127.0.0.1:8080]
+    #[arg(long, env = "LEVEE_LISTEN", value_name = "ADDR")]
+    listen: Option<String>,
+    /// Control plane [default: 0.0.0.0:8081; dev: the data plane's port]
+    #[arg(long, env = "LEVEE_API_LISTEN", value_name = "ADDR")]
+    api_listen: Option<String>,
+    /// Health and metrics [default: 0.0.0.0:9464; dev: 127.0.0.1:9464]
+    #[arg(long, env = "LEVEE_OPS_LISTEN", value_name = "ADDR")]
+    ops_listen: Option<String>,
+    /// Upstream documents: a file, or a folder of .yaml files; watched [dev: examples/upstreams.yaml]
+    #[arg(long, env = "LEVEE_UPSTREAMS", value_name = "FILE-or-DIR")]
+    upstreams: Option<String>,
+    /// Private address ranges upstreams may resolve to [dev: loopback]
+    #[arg(long, env = "LEVEE_ALLOWED_CIDRS", value_name = "CIDR,…")]
+    allowed_cidrs: Option<String>,
+    /// How long to serve on after SIGTERM before accepting ends [default: 5s; dev: 0s]
+    #[arg(long, env = "LEVEE_DRAIN_DELAY", value_name = "DURATION")]
+    drain_delay: Option<String>,
+    /// How long calls in flight may take to finish [default: 45s]
+    #[arg(long, env = "LEVEE_DRAIN_TIMEOUT", value_name = "DURATION")]
+    drain_timeout: Option<String>,
+    /// Log filter, e.g. info or levee=debug [default: info]
+    #[arg(long, env = "LEVEE_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// text or json [default: text on a terminal, else json]
+    #[arg(long, env = "LEVEE_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// loopback: programs on this machine may call without proving who they are [dev: always]
+    #[arg(long, env = "LEVEE_ANONYMOUS", value_name = "WHO")]
+    anonymous: Option<String>,
+}
+
+impl SettingArguments {
+    /// Reads `levee.yaml` where one is named and puts environment and flags over it.
+    fn resolve(&self, mode: Mode) -> Result<Settings, Vec<String>> {
+        let mut given = Given::default();
+        if let Some(file) = &self.config {
+            settings_file::read(file, &mut given)?;
+        }
+        let merged = [
+            (Setting::Listen, &self.listen),
+            (Setting::ApiListen, &self.api_listen),
+            (Setting::OpsListen, &self.ops_listen),
+            (Setting::Upstreams, &self.upstreams),
+            (Setting::AllowedCidrs, &self.allowed_cidrs),
+            (Setting::DrainDelay, &self.drain_delay),
+            (Setting::DrainTimeout, &self.drain_timeout),
+            (Setting::Log, &self.log),
+            (Setting::LogFormat, &self.log_format),
+            (Setting::Anonymous, &self.anonymous),
+        ];
+        for (setting, text) in merged {
+            // An empty variable is how Helm and compose files say "not set".
+            if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+                given.add(setting, text, format!("{} (or its flag)", setting.variable()));
+            }
+        }
+        Settings::resolve(mode, &given)
+    }
+}
+
+/// Runs the command that the arguments name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match arguments.command {
+        Command::Dev(arguments) => dev::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments.settings),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Openapi { format } => openapi::run(format),
+        Command::Healthcheck { url } => healthcheck::run(&url),
+    }
+}
+
+fn usage(error: &clap::Error) -> ExitCode {
+    // Printing can only fail when nobody listens.
+    let _ = error.print();
+    if error.use_stderr() { ExitCode::from(BAD_USAGE) } else { ExitCode::SUCCESS }
+}
+
+/// Lists what is wrong and answers with the exit code for it.
+#[expect(clippy::print_stderr, reason = "the command line speaks to a person")]
+fn refused(faults: &[String]) -> ExitCode {
+    for fault in faults {
+        eprintln!("levee: {fault}");
+    }
+    ExitCode::from(BAD_USAGE)
+}

@@ -108,6 +108,7 @@ impl Error for Failure {
 #[expect(missing_docs, reason = "the table in `row` says what each is")]
 pub enum ProblemType {
     InvalidRequest,
+    Unauthorized,
     NotFound,
     UnknownUpstream,
     MethodNotAllowed,
@@ -129,8 +130,9 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type, in the order the documentation lists them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
+        Self::Unauthorized,
         Self::NotFound,
         Self::UnknownUpstream,
         Self::MethodNotAllowed,
@@ -168,6 +170,7 @@ impl ProblemType {
     const fn row(self) -> (&'static str, u16, &'static str) {
         match self {
             Self::InvalidRequest => ("invalid-request", 400, "The request is not valid"),
+            Self::Unauthorized => ("unauthorized", 401, "You have not proved who you are"),
             Self::NotFound => ("not-found", 404, "There is nothing here"),
             Self::UnknownUpstream => ("unknown-upstream", 404, "No upstream has this name"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "This method is not allowed here"),

@@ -12,9 +12,6 @@ pub mod document;
 /// What is wrong in a file, and where.
 pub mod fault;
 
-/// Which addresses may be dialled.
-pub mod address;
-
 /// Reading a document field by field.
 pub mod decode;
 /// YAML with line numbers.

@@ -4,3 +4,5 @@
 pub mod breakers;
 /// Whether this process serves, and which snapshot.
 pub mod health;
+/// Upstreams from files.
+pub mod upstreams;

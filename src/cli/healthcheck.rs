@@ -1,5 +1,6 @@
 //! `levee healthcheck`: asks a probe of the ops port, for container health checks and `helm test`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,8 +20,25 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// More than any probe says, bytes.
 const BODY_LIMIT: usize = 4096;
 
+/// Exit 0 when ready, 1 with the reason when not.
+#[expect(clippy::print_stderr, reason = "the reason is for whoever reads the container's events")]
+pub(super) fn run(url: &str) -> ExitCode {
+    let asked = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(healthcheck(url)));
+    match asked {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("levee: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Fine when `url` answers 200 within 3 s; otherwise what was wrong, in one line. Only `http://` is spoken.
-pub async fn healthcheck(url: &str) -> Result<(), String> {
+async fn healthcheck(url: &str) -> Result<(), String> {
     let uri: Uri = url.parse().map_err(|error| format!("{url}: {error}"))?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http"));
     let host = host.ok_or_else(|| format!("{url}: not an http:// URL"))?;

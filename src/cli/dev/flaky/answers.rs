@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use super::Body;
-use super::behaviour::duration;
+use crate::models::decode::quantity::parse_duration;
 
 /// Largest body `/echo` sends back, bytes.
 const ECHO_LIMIT: usize = 1024 * 1024;
@@ -138,7 +138,7 @@ async fn echo(request: Request<Incoming>, served: u64) -> Response<Body> {
 fn numbers(query: &str) -> Response<Body> {
     let given = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let count: u32 = given("count").map_or(Some(10), |text| text.parse().ok()).unwrap_or(10).min(1000);
-    let every = given("every").and_then(duration).unwrap_or(Duration::from_millis(500));
+    let every = given("every").and_then(parse_duration).unwrap_or(Duration::from_millis(500));
     let every = every.min(Duration::from_secs(10));
     let lines = stream::unfold(0, move |sent| async move {
         if sent == count {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use crate::models::decode::quantity::parse_duration;
 use serde_json::{Map, Value, json};
 
 /// Longest `latency`.
@@ -113,7 +114,7 @@ fn rate(value: &Value) -> Result<f64, &'static str> {
 }
 
 fn latency(value: &Value) -> Result<Duration, &'static str> {
-    let parsed = value.as_str().and_then(duration);
+    let parsed = value.as_str().and_then(parse_duration);
     parsed.filter(|latency| *latency <= LONGEST).ok_or("a duration of at most 5m, such as 200ms or 2s")
 }
 
@@ -121,17 +122,4 @@ fn status(value: &Value) -> Result<StatusCode, &'static str> {
     let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     let code = number.and_then(|number| u16::try_from(number).ok()).filter(|code| (400..=599).contains(code));
     code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("a status from 400 to 599")
-}
-
-/// `200ms`, `2s`, `1m`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|character: char| !character.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().ok()?;
-    match unit {
-        "ms" => Some(Duration::from_millis(number.into())),
-        "s" => Some(Duration::from_secs(number.into())),
-        "m" => Some(Duration::from_secs(u64::from(number) * 60)),
-        _ => None,
-    }
 }

@@ -1,0 +1,145 @@
+//! The settings of a process, refused with every fault at once before anything is bound.
+//!
+//! Precedence: defaults, then `levee.yaml`, then environment, then flags. The command line parser has merged the last
+//! two when [`Settings::resolve`] runs; every value arrives as text and leaves as what the code needs.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::telemetry::logs::{self, LogFormat};
+
+/// Where settings come from.
+pub mod source;
+
+use source::{Given, Setting};
+
+/// How the process was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `levee dev`: everything embedded, anonymous callers on this machine.
+    Dev,
+    /// `levee serve`: production.
+    Serve,
+}
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// How the process was started.
+    pub mode: Mode,
+    /// The data plane's address.
+    pub listen: SocketAddr,
+    /// The control plane's address; `None` shares the data plane's.
+    pub api_listen: Option<SocketAddr>,
+    /// The ops port's address.
+    pub ops_listen: SocketAddr,
+    /// File or folder of upstream documents.
+    pub upstreams: Option<PathBuf>,
+    /// Private ranges upstreams may resolve to.
+    pub allowed_cidrs: Vec<IpNet>,
+    /// How long a draining process serves on before it stops accepting.
+    pub drain_delay: Duration,
+    /// How long calls in flight may take to finish.
+    pub drain_timeout: Duration,
+    /// Log filter in the syntax of `tracing`.
+    pub log: String,
+    /// Log format; `None` is text on a terminal, else JSON.
+    pub log_format: Option<LogFormat>,
+    /// Callers on this machine need not prove who they are.
+    pub anonymous: bool,
+}
+
+impl Settings {
+    /// Makes settings of what was given, or names everything that is wrong with it.
+    pub fn resolve(mode: Mode, given: &Given) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let dev = mode == Mode::Dev;
+        let (any, loopback) = ("0.0.0.0", "127.0.0.1");
+        let host = if dev { loopback } else { any };
+        let mut reader = Reader { given, faults: &mut faults };
+        let settings = Self {
+            mode,
+            listen: reader.address(Setting::Listen).unwrap_or_else(|| default_address(host, 8080)),
+            api_listen: reader.address(Setting::ApiListen).or((!dev).then(|| default_address(host, 8081))),
+            ops_listen: reader.address(Setting::OpsListen).unwrap_or_else(|| default_address(host, 9464)),
+            upstreams: given.get(Setting::Upstreams).map(|given| PathBuf::from(&given.text)),
+            allowed_cidrs: reader
+                .ranges(Setting::AllowedCidrs)
+                .unwrap_or_else(|| if dev { loopback_ranges() } else { Vec::new() }),
+            drain_delay: reader
+                .duration(Setting::DrainDelay)
+                .unwrap_or(if dev { Duration::ZERO } else { Duration::from_secs(5) }),
+            drain_timeout: reader.duration(Setting::DrainTimeout).unwrap_or(Duration::from_secs(45)),
+            log: reader.filter(Setting::Log).unwrap_or_else(|| "info".to_owned()),
+            log_format: reader.log_format(Setting::LogFormat),
+            anonymous: reader.anonymous(Setting::Anonymous) || dev,
+        };
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+}
+
+fn default_address(host: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(host.parse().expect("both hosts are addresses"), port)
+}
+
+fn loopback_ranges() -> Vec<IpNet> {
+    ["127.0.0.0/8", "::1/128"].iter().map(|range| range.parse().expect("both are ranges")).collect()
+}
+
+/// Reads texts, noting what is wrong and where it was given.
+struct Reader<'a> {
+    given: &'a Given,
+    faults: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, setting: Setting, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let given = self.given.get(setting)?;
+        let parsed = parse(given.text.trim());
+        if parsed.is_none() {
+            self.faults.push(format!("{}: {:?} is not {expected}", given.place, given.text));
+        }
+        parsed
+    }
+
+    fn address(&mut self, setting: Setting) -> Option<SocketAddr> {
+        self.read(setting, "an address and port such as 127.0.0.1:8080", |text| text.parse().ok())
+    }
+
+    fn duration(&mut self, setting: Setting) -> Option<Duration> {
+        self.read(setting, "a duration of at most an hour such as 500ms, 5s or 2m", |text| {
+            source::duration(text).filter(|duration| *duration <= Duration::from_secs(3600))
+        })
+    }
+
+    fn ranges(&mut self, setting: Setting) -> Option<Vec<IpNet>> {
+        self.read(setting, "a list of address ranges such as 10.0.0.0/8,127.0.0.0/8", |text| {
+            text.split(',').map(str::trim).filter(|range| !range.is_empty()).map(|range| range.parse().ok()).collect()
+        })
+    }
+
+    fn filter(&mut self, setting: Setting) -> Option<String> {
+        self.read(setting, "a log filter such as info or levee=debug,warn", |text| {
+            logs::check_filter(text).is_ok().then(|| text.to_owned())
+        })
+    }
+
+    fn log_format(&mut self, setting: Setting) -> Option<LogFormat> {
+        self.read(setting, "a log format: text or json", |text| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        })
+    }
+
+    fn anonymous(&mut self, setting: Setting) -> bool {
+        self.read(setting, "known: the only value is loopback", |text| (text == "loopback").then_some(true))
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

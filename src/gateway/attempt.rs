@@ -1,0 +1,204 @@
+//! Stages 9 to 13: one attempt, from the breaker's permission to the response's headers.
+//!
+//! Breaker, then the upstream's bulkhead, then the attempt's clock, then the wire. What is refused here was
+//! never sent, and never counts as the upstream's failure.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use http::{Request, Response, response};
+use tokio::time::Instant;
+
+use super::breaker::{Outcome, Permit, Rejected};
+use super::bulkhead::{NoSeat, Seat};
+use super::failure::{Failure, FailureKind};
+use super::retry;
+use super::snapshot::Lane;
+use super::stream::{Holds, UpstreamBody};
+use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind, Transport};
+use super::upload::Upload;
+use crate::models::policy::{Cause, Policy};
+
+/// An answered attempt: headers are here, the body streams.
+pub struct Exchange {
+    /// Status and headers as the upstream sent them.
+    pub parts: response::Parts,
+    /// Its body, holding the attempt's permit and seat.
+    pub body: UpstreamBody,
+}
+
+/// Makes one attempt. `limit` is its own time, `deadline` is when the call's inner stages must be done.
+pub async fn attempt(
+    lane: &Lane,
+    transport: &Transport,
+    request: Request<RequestBody>,
+    upload: &Upload,
+    caller: u64,
+    limit: Duration,
+    deadline: Instant,
+) -> Result<Exchange, (Failure, Option<RequestBody>)> {
+    let refused = |failure, request: Request<RequestBody>| (failure, Some(request.into_body()));
+    let mut permit = match lane.breaker.try_acquire(caller) {
+        Ok(permit) => permit,
+        Err(rejected) => return Err(refused(circuit_open(&rejected), request)),
+    };
+    let remaining = deadline.saturating_duration_since(Instant::now());
+    let seat = match lane.bulkhead.enter(remaining).await {
+        Ok(seat) => seat,
+        Err(no_seat) => return Err(refused(overloaded(no_seat), request)),
+    };
+    if !permit.is_current() {
+        // It opened while this attempt waited in line; asking again gives the honest reason.
+        drop(permit);
+        match lane.breaker.try_acquire(caller) {
+            Ok(fresh) => permit = fresh,
+            Err(rejected) => return Err(refused(circuit_open(&rejected), request)),
+        }
+    }
+    let in_flight = InFlight::start(permit, seat, limit, deadline);
+    let connect = lane.policy.timeout.connect.min(deadline.saturating_duration_since(in_flight.started));
+    let sending = transport.send(request, connect);
+    match wait_for_headers(sending, &in_flight, upload, deadline).await {
+        Ok(Ok(response)) => Ok(in_flight.answered(response, &lane.policy)),
+        Ok(Err(failed)) => {
+            let failure = upload.fault().unwrap_or_else(|| describe(&failed));
+            in_flight.failed(&failure, &lane.policy);
+            Err((failure, failed.request.map(|request| request.into_body())))
+        }
+        Err(failure) => {
+            in_flight.failed(&failure, &lane.policy);
+            Err((failure, None))
+        }
+    }
+}
+
+/// Waits until headers, failure, or the end of the attempt's time. While the caller is still sending, the
+/// clock of the attempt does not run against the upstream.
+async fn wait_for_headers<F>(
+    sending: F,
+    in_flight: &InFlight,
+    upload: &Upload,
+    deadline: Instant,
+) -> Result<F::Output, Failure>
+where
+    F: Future,
+{
+    let mut sending = pin!(sending);
+    let first_end = (in_flight.started + in_flight.limit).min(deadline);
+    let mut end = pin!(tokio::time::sleep_until(first_end));
+    loop {
+        tokio::select! {
+            biased;
+            sent = &mut sending => return Ok(sent),
+            () = &mut end => {
+                let now = Instant::now();
+                if !upload.waits_for_caller() {
+                    let waited = now.saturating_duration_since(in_flight.started);
+                    return Err(timed_out(waited));
+                }
+                if now >= deadline {
+                    let detail = "The request body did not arrive within the call's time.";
+                    return Err(Failure::new(FailureKind::BodyBroken, "http_request_error", detail));
+                }
+                end.as_mut().reset((now + in_flight.limit).min(deadline));
+            }
+        }
+    }
+}
+
+fn timed_out(waited: Duration) -> Failure {
+    let detail = format!("The upstream sent no response headers within {} ms.", waited.as_millis());
+    Failure::new(FailureKind::Timeout, "http_response_timeout", detail)
+}
+
+fn circuit_open(rejected: &Rejected) -> Failure {
+    let detail = format!("The circuit breaker of this upstream lets no calls through: {}.", rejected.why.as_str());
+    Failure::new(FailureKind::CircuitOpen, "destination_unavailable", detail)
+        .with_retry_after(rejected.retry_after)
+        .with_nothing_sent()
+}
+
+fn overloaded(no_seat: NoSeat) -> Failure {
+    let detail = match no_seat {
+        NoSeat::QueueFull => "`concurrency.limit` of this upstream is reached and its queue is full.",
+        NoSeat::WaitedTooLong => "`concurrency.limit` of this upstream is reached and no call ended in time.",
+    };
+    Failure::new(FailureKind::Overloaded, "connection_limit_reached", detail)
+        .with_retry_after(Some(Duration::from_secs(1)))
+        .with_nothing_sent()
+}
+
+fn describe(failed: &SendFailure) -> Failure {
+    let kind = match failed.kind {
+        SendFailureKind::DestinationRefused => FailureKind::Destination,
+        SendFailureKind::Dns
+        | SendFailureKind::Connect
+        | SendFailureKind::Tls
+        | SendFailureKind::ConnectTimeout
+        | SendFailureKind::RefusedStream => FailureKind::Connect,
+        SendFailureKind::Exhausted => FailureKind::Overloaded,
+        SendFailureKind::Reset => FailureKind::Reset,
+        SendFailureKind::Protocol => FailureKind::Protocol,
+        SendFailureKind::RequestBody => FailureKind::BodyBroken,
+    };
+    let failure = Failure::new(kind, failed.token(), failed.public_detail());
+    if failed.nothing_sent() { failure.with_nothing_sent() } else { failure }
+}
+
+/// An attempt on the wire. Dropped before it is settled means that the caller left: neutral, unless the
+/// upstream had been silent for half the attempt's time, when impatient callers must not hide it.
+struct InFlight {
+    permit: Option<Permit>,
+    seat: Option<Seat>,
+    started: Instant,
+    limit: Duration,
+}
+
+impl InFlight {
+    fn start(mut permit: Permit, seat: Seat, limit: Duration, deadline: Instant) -> Self {
+        let started = Instant::now();
+        permit.start_clock();
+        permit.expect_end_by((started + limit).min(deadline));
+        Self { permit: Some(permit), seat: Some(seat), started, limit }
+    }
+
+    fn was_patient(&self) -> bool {
+        self.started.elapsed() >= self.limit / 2
+    }
+
+    fn answered(mut self, response: Response<ResponseBody>, policy: &Policy) -> Exchange {
+        let (parts, body) = response.into_parts();
+        let mut permit = self.permit.take();
+        if let Some(permit) = &mut permit {
+            permit.mark_headers();
+        }
+        if policy.breaker.fail_statuses.contains(&parts.status) {
+            let retry_after = retry::retry_after(&parts.headers);
+            if let Some(permit) = permit.take() {
+                permit.finish(Outcome::Failure { transport: false, retry_after });
+            }
+        }
+        let holds = Holds { permit, seat: self.seat.take(), caller: None };
+        Exchange { parts, body: UpstreamBody::new(body, holds, policy) }
+    }
+
+    fn failed(mut self, failure: &Failure, policy: &Policy) {
+        let Some(permit) = self.permit.take() else { return };
+        let counts = failure.cause().is_some_and(|cause| policy.breaker.fail_on.contains(&cause));
+        let early = failure.cause() == Some(Cause::Timeout) && !self.was_patient();
+        permit.finish(if counts && !early {
+            Outcome::Failure { transport: true, retry_after: None }
+        } else {
+            Outcome::Neutral
+        });
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        if self.was_patient() && !std::thread::panicking() {
+            permit.finish(Outcome::Failure { transport: true, retry_after: None });
+        }
+    }
+}

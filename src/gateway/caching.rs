@@ -1,0 +1,266 @@
+//! Stages 4 and 5: answers from memory, and one request upstream for many who ask the same.
+//!
+//! Access and policy were applied before looking. What may be shared is fetched in a flight of its own; what may not
+//! is fetched in the caller's task, because a hop between tasks costs more than the whole policy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::Gateway;
+use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
+use super::call::Call;
+use super::failure::{Failure, FailureKind};
+use super::fetch::{self, Fetched};
+use super::flight::{Landing, Part};
+use super::outgoing::Conditions;
+use super::pipeline::{Failed, reach};
+use super::rewrite;
+use super::upload::CallBody;
+use crate::cache::{CacheStatus, Forward, Hit, Key, Lookup, Partition, RequestView};
+use crate::models::policy::FallbackStep;
+use crate::telemetry::metrics::{CacheResult, Outcome};
+
+/// Answers from memory where it may, else from the upstream.
+pub async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Result<Answer, Failed> {
+    let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
+    let forward = lookup.forward().unwrap_or(Forward::Bypass);
+    call.live.metrics.cache(result_of(&lookup));
+    match lookup {
+        Lookup::Fresh(hit) => Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory"))),
+        Lookup::Bypass(_) => {
+            let reached = reach(gateway, call, body, Conditions::Caller).await?;
+            Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
+        }
+        Lookup::OnlyIfCached => Err(only_if_cached()),
+        Lookup::HitForMiss(key) => alone(gateway, call, key, None, forward).await,
+        Lookup::Reload { key, hit } => {
+            let result = alone(gateway, call, key, hit, forward).await;
+            result
+        }
+        Lookup::Miss(key) => together(gateway, call, key, None, forward).await,
+        Lookup::MustRevalidate(hit) => together(gateway, call, hit.key(), Some(hit), forward).await,
+        Lookup::Stale { hit, while_revalidate: true, .. } => {
+            refresh_behind(gateway, call, &hit);
+            Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("stale")))
+        }
+        Lookup::Stale { hit, if_error, .. } => {
+            let result = together(gateway, call, hit.key(), Some(hit.clone()), forward).await;
+            if if_error.is_zero() { result } else { or_stale(call, result, &hit) }
+        }
+    }
+}
+
+/// The policy's `stale` fallback: a stored answer at most `max_age` past its freshness.
+pub fn stale(gateway: &Gateway, call: &Call, max_age: Duration) -> Option<Answer> {
+    let policy = &call.lane.policy.cache;
+    let hit = gateway.cache.stale_for(&view(call, true), policy, max_age, Instant::now())?;
+    Some(from_memory(call, &hit, CacheStatus::forward(Forward::Stale).detail("stale")))
+}
+
+/// The request as the cache sees it.
+pub fn view(call: &Call, no_body: bool) -> RequestView<'_> {
+    let url = &call.live.upstream.url;
+    RequestView {
+        method: &call.method,
+        headers: &call.headers,
+        https: url.https,
+        host: &url.host,
+        port: url.port,
+        path: call.target.path(),
+        query: call.target.query(),
+        operation: &call.lane.cache_name,
+        partition: partition(call),
+        has_body: !no_body,
+    }
+}
+
+/// Any credential of the caller makes a partition of its own, unless the policy shares one copy among all.
+fn partition(call: &Call) -> Partition {
+    let credentials = [header::AUTHORIZATION, header::COOKIE];
+    if call.lane.policy.cache.shared || !credentials.iter().any(|name| call.headers.contains_key(name)) {
+        return Partition::Shared;
+    }
+    let mut digest = xxhash_rust::xxh3::Xxh3::with_seed(call.caller.partition_seed);
+    for name in &credentials {
+        for value in call.headers.get_all(name) {
+            digest.update(&value.len().to_ne_bytes());
+            digest.update(value.as_bytes());
+        }
+        digest.update(&[0]);
+    }
+    Partition::Private(digest.digest128())
+}
+
+/// Fetches for this caller only: nobody would gain by waiting, or nobody may share what it asks for.
+async fn alone(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    key: Key,
+    hit: Option<Hit>,
+    forward: Forward,
+) -> Result<Answer, Failed> {
+    match fetch::fetch(gateway, call, &key, hit.as_ref()).await? {
+        Fetched::Confirmed(entry, attempts) => match gateway.cache.share(&entry, &view(call, true), &key, Instant::now()) {
+            Some(hit) => Ok(confirmed(call, &hit, attempts)),
+            None => direct(gateway, call, forward).await,
+        },
+        Fetched::Storable(storable) => {
+            let (answer, copy) = storable.streaming(call, forward);
+            gateway.tasks.spawn(fetch::keep(Arc::clone(gateway), key, copy));
+            Ok(answer)
+        }
+        Fetched::Passing(reached, _) => Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward))),
+    }
+}
+
+async fn direct(gateway: &Gateway, call: &Call, forward: Forward) -> Result<Answer, Failed> {
+    let reached = reach(gateway, call, &mut CallBody::empty(), Conditions::Caller).await?;
+    Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
+}
+
+/// Joins the flight of this key, or begins it.
+async fn together(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    key: Key,
+    hit: Option<Hit>,
+    forward: Forward,
+) -> Result<Answer, Failed> {
+    match gateway.flights.join(&key) {
+        Part::Full => Err(waiting_room_full()),
+        Part::Lead(lead) => {
+            let (reply, answer) = oneshot::channel();
+            gateway.tasks.spawn(fetch::fly(Arc::clone(gateway), Arc::clone(call), lead, key, hit, Some((reply, forward))));
+            match timeout_at(call.deadline.inner, answer).await {
+                Ok(Ok(answer)) => answer,
+                Ok(Err(_)) => Err(ended_early()),
+                Err(_) => Err(flight_too_slow()),
+            }
+        }
+        Part::Wait(wait) => match timeout_at(call.deadline.inner, wait.landed()).await {
+            Ok(landing) => landed(gateway, call, &key, landing, forward).await,
+            Err(_) => Err(flight_too_slow()),
+        },
+    }
+}
+
+/// What a flight's end means to one who waited for it.
+async fn landed(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    key: &Key,
+    landing: Landing,
+    forward: Forward,
+) -> Result<Answer, Failed> {
+    let status = CacheStatus::forward(forward).collapsed();
+    match landing {
+        Landing::Stored(entry, attempts) => {
+            match gateway.cache.share(&entry, &view(call, true), key, Instant::now()) {
+                Some(hit) => {
+                    call.live.metrics.cache(CacheResult::Collapsed);
+                    let mut answer = from_memory(call, &hit, status);
+                    answer.why.by = AnsweredBy::Upstream;
+                    answer.why.attempts = attempts;
+                    answer.outcome = Outcome::Upstream;
+                    Ok(answer)
+                }
+                None => direct(gateway, call, forward).await,
+            }
+        }
+        Landing::Error(held) => Ok(held.answer(status)),
+        Landing::Alone => direct(gateway, call, forward).await,
+        Landing::Failed(failed) => Err(failed),
+    }
+}
+
+/// Fetches a newer answer without anybody waiting, unless that is under way already.
+fn refresh_behind(gateway: &Arc<Gateway>, call: &Arc<Call>, hit: &Hit) {
+    let key = hit.key();
+    if let Part::Lead(lead) = gateway.flights.join(&key) {
+        let hit = Some(hit.clone());
+        gateway.tasks.spawn(fetch::fly(Arc::clone(gateway), Arc::clone(call), lead, key, hit, None));
+    }
+}
+
+/// The response's own `stale-if-error` (RFC 5861 section 4).
+fn or_stale(call: &Call, result: Result<Answer, Failed>, hit: &Hit) -> Result<Answer, Failed> {
+    let (trouble, attempts, status) = match &result {
+        Ok(answer) if answer.why.by == AnsweredBy::Upstream && answer.status.is_server_error() => {
+            let status = CacheStatus::forward(Forward::Stale).forward_status(answer.status);
+            (Trouble::Status(answer.status), answer.why.attempts, status)
+        }
+        Err(failed) if failed.failure.cause().is_some() => {
+            (Trouble::Error(failed.failure.token), failed.attempts, CacheStatus::forward(Forward::Stale))
+        }
+        _ => return result,
+    };
+    call.live.metrics.cache(CacheResult::Stale);
+    let mut answer = from_memory(call, hit, status.detail("stale"));
+    answer.why.attempts = attempts;
+    answer.why.trouble = Some(trouble);
+    Ok(answer)
+}
+
+fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
+    let mut headers = hit.headers();
+    rewrite::rewrite_response(&mut headers, &call.live.upstream.url, &call.live.upstream.name);
+    let why = Why { by: AnsweredBy::Cache, cache: Some(status), ..Why::default() };
+    Answer { status: hit.status(), headers, body: AnswerBody::Whole(hit.body()), why, outcome: Outcome::Cache }
+}
+
+/// A stored answer that the upstream has just confirmed.
+pub fn confirmed(call: &Call, hit: &Hit, attempts: u32) -> Answer {
+    call.live.metrics.cache(CacheResult::Revalidated);
+    let status = CacheStatus::forward(Forward::Stale).forward_status(http::StatusCode::NOT_MODIFIED).stored();
+    let mut answer = from_memory(call, hit, status);
+    answer.why.attempts = attempts;
+    answer
+}
+
+/// How long past freshness the policy's `stale` fallback may use a copy.
+pub fn stale_fallback(call: &Call) -> Duration {
+    let ages = call.lane.policy.fallback.steps.iter().map(|step| match step {
+        FallbackStep::Stale { max_age } => *max_age,
+        _ => Duration::ZERO,
+    });
+    ages.max().unwrap_or_default()
+}
+
+fn result_of(lookup: &Lookup) -> CacheResult {
+    match lookup {
+        Lookup::Bypass(_) => CacheResult::Bypass,
+        Lookup::Fresh(hit) if hit.status().is_client_error() => CacheResult::Negative,
+        Lookup::Fresh(_) => CacheResult::Hit,
+        Lookup::Stale { while_revalidate: true, .. } => CacheResult::Stale,
+        Lookup::HitForMiss(_) => CacheResult::HitForMiss,
+        Lookup::Stale { .. }
+        | Lookup::MustRevalidate(_)
+        | Lookup::Reload { .. }
+        | Lookup::Miss(_)
+        | Lookup::OnlyIfCached => CacheResult::Miss,
+    }
+}
+
+fn only_if_cached() -> Failed {
+    let detail = "The request said only-if-cached, and nothing stored can answer it.";
+    Failure::new(FailureKind::OnlyIfCached, "http_request_denied", detail).into()
+}
+
+fn waiting_room_full() -> Failed {
+    let detail = "Too many calls wait for the same answer already.";
+    Failure::new(FailureKind::Overloaded, "connection_limit_reached", detail).with_nothing_sent().into()
+}
+
+fn flight_too_slow() -> Failed {
+    let detail = "The call's time ran out while the upstream was being asked.";
+    let failure = Failure::new(FailureKind::Timeout, "http_response_timeout", detail);
+    Failed { failure, attempts: 1 }
+}
+
+fn ended_early() -> Failed {
+    Failure::new(FailureKind::Internal, "proxy_internal_error", "The shared request ended early.").into()
+}

@@ -1,0 +1,236 @@
+//! Poem on one side, a call on the other: reads a request of `/proxy/{upstream}/…`, refuses what cannot be a call,
+//! and writes the answer with its explanation.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use http::{HeaderValue, Method};
+use http_body_util::combinators::BoxBody;
+use poem::{Endpoint, Request, Response};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::Gateway;
+use super::access::refuse_anonymous;
+use super::answer::Answer;
+use super::call::{Call, Caller, Target, ruled};
+use super::deadline::Deadline;
+use super::hygiene::{self, Loop, UpgradeWish};
+use super::outgoing::LEVEE_ATTEMPT;
+use super::pipeline;
+use super::snapshot::Live;
+use super::upload::CallBody;
+use crate::error::ProblemType;
+use crate::models::decode::quantity;
+use crate::telemetry::metrics::Outcome;
+
+/// Where the data plane begins.
+pub const PREFIX: &str = "/proxy/";
+
+/// The data plane as a Poem endpoint. Every answer, refusals included, is a response: it never errs.
+pub struct Proxy {
+    gateway: Arc<Gateway>,
+}
+
+impl Proxy {
+    /// An endpoint over the gateway.
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+}
+
+impl Endpoint for Proxy {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let id = new_call_id();
+        let mut name = [0; uuid::fmt::Hyphenated::LENGTH];
+        let id_text = &*id.hyphenated().encode_lower(&mut name);
+        let mut answer = match admit(&self.gateway, request, id) {
+            Ok((call, body)) => {
+                let upstream = Arc::clone(&call.live);
+                let mut answer = answered(&self.gateway, call, body).await;
+                answer.explain(id_text, Some(&upstream.upstream.name));
+                return Ok(respond(answer));
+            }
+            Err(refusal) => Answer::plain_problem(refusal.kind, &refusal.detail, id_text),
+        };
+        if answer.status == http::StatusCode::METHOD_NOT_ALLOWED {
+            answer.headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        }
+        answer.explain(id_text, None);
+        tracing::debug!(call_id = id_text, status = answer.status.as_u16(), "call refused before any upstream");
+        Ok(respond(answer))
+    }
+}
+
+/// Runs the call and records how it ended, also when the caller leaves.
+async fn answered(gateway: &Arc<Gateway>, call: Call, body: CallBody) -> Answer {
+    let call = Arc::new(call);
+    let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
+    let answer = pipeline::run(gateway, &call, body).await;
+    record.outcome = answer.outcome;
+    record.log(&answer);
+    answer
+}
+
+struct Record {
+    call: Arc<Call>,
+    outcome: Outcome,
+}
+
+impl Record {
+    /// One line for each call: what went well at `debug`, what did not at `info`.
+    fn log(&self, answer: &Answer) {
+        let call = &self.call;
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    call_id = %call.id,
+                    upstream = call.live.upstream.name,
+                    operation = call.lane.operation.as_deref(),
+                    method = %call.method,
+                    status = answer.status.as_u16(),
+                    answer = answer.why.by.as_str(),
+                    fallback = answer.why.fallback.as_deref(),
+                    attempts = answer.why.attempts,
+                    duration_ms = call.received.elapsed().as_millis() as u64,
+                    "call"
+                )
+            };
+        }
+        match self.outcome {
+            Outcome::Upstream | Outcome::Cache => line!(debug),
+            _ => line!(info),
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.call.live.metrics.call(&self.call.method, self.outcome, self.call.received.elapsed());
+    }
+}
+
+/// Why a request is no call.
+struct Refusal {
+    kind: ProblemType,
+    detail: String,
+}
+
+fn refuse<T>(kind: ProblemType, detail: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { kind, detail: detail.into() })
+}
+
+/// Most header fields of a request, and most bytes of them, names and values together.
+const MOST_FIELDS: usize = 100;
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+
+fn admit(gateway: &Gateway, mut request: Request, id: Uuid) -> Result<(Call, CallBody), Refusal> {
+    let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    if let Some(why) = refuse_anonymous(peer, request.headers(), authority) {
+        return refuse(ProblemType::Unauthorized, format!("This call proves no identity, and {why}."));
+    }
+    let (live, target) = locate(gateway, &request)?;
+    check_protocol(gateway, &request)?;
+    let lane = Arc::clone(live.lane(request.method(), target.below()));
+    check_length(request.headers(), lane.policy.limits.request)?;
+    let asked_timeout = asked_timeout(request.headers())?;
+    let received = Instant::now();
+    let deadline = Deadline::of(&lane.policy, asked_timeout, received);
+    let body = BoxBody::<Bytes, io::Error>::from(request.take_body());
+    let body = CallBody::incoming(body, lane.policy.limits.request, lane.policy.timeout.idle_body);
+    let method = request.method().clone();
+    let mut headers = std::mem::take(request.headers_mut());
+    let below_levee = headers.contains_key(LEVEE_ATTEMPT);
+    hygiene::clean_request(&mut headers);
+    let (headers, unruled) = ruled(headers, &lane);
+    let caller = Caller { key: caller_key(peer), partition_seed: gateway.partition_seed };
+    let call = Call { id, live, lane, method, target, headers, unruled, caller, received, below_levee, deadline };
+    Ok((call, body))
+}
+
+/// The upstream and the raw target below it.
+fn locate(gateway: &Gateway, request: &Request) -> Result<(Arc<Live>, Target), Refusal> {
+    let path = request.original_uri().path();
+    if let Some(why) = hygiene::refuse_path(path) {
+        return refuse(ProblemType::InvalidRequest, format!("The request target is refused: {why}."));
+    }
+    let below = path.strip_prefix(PREFIX).unwrap_or_default();
+    let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
+    let Some(live) = gateway.upstream(name) else {
+        return refuse(ProblemType::UnknownUpstream, format!("No upstream is registered as \"{}\".", shown(name)));
+    };
+    let target = Target::new(&live.upstream.url.path, rest, request.original_uri().query());
+    Ok((live, target))
+}
+
+/// A caller's text, fit to be shown: short and printable.
+fn shown(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(63).collect()
+}
+
+fn check_protocol(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
+    let headers = request.headers();
+    if *request.method() == Method::CONNECT || hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
+        return refuse(ProblemType::NotSupported, "Upgrades, WebSocket and CONNECT cannot pass through Levee.");
+    }
+    if *request.method() == Method::TRACE {
+        return refuse(ProblemType::MethodNotAllowed, "TRACE would show headers that are not the caller's.");
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > MOST_FIELDS || bytes > MOST_HEADER_BYTES {
+        let detail = format!("At most {MOST_FIELDS} header fields and {MOST_HEADER_BYTES} bytes of them are accepted.");
+        return refuse(ProblemType::HeadersTooLarge, detail);
+    }
+    if hygiene::detect_loop(headers, &gateway.pseudonym) == Loop::Yes {
+        return refuse(ProblemType::LoopDetected, "The Via header shows that this call has been here before.");
+    }
+    Ok(())
+}
+
+fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match length {
+        Some(length) if length > limit => {
+            let detail = format!("The body has {length} bytes; `limits.request` of this upstream is {limit}.");
+            refuse(ProblemType::PayloadTooLarge, detail)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
+    let Some(value) = headers.get("levee-timeout") else { return Ok(None) };
+    match value.to_str().ok().and_then(|text| quantity::parse_duration(text)) {
+        Some(duration) if !duration.is_zero() => Ok(Some(duration)),
+        _ => refuse(ProblemType::InvalidRequest, "The header Levee-Timeout must be a duration such as `1500ms` or `2s`."),
+    }
+}
+
+/// Anonymous callers are told apart by address.
+fn caller_key(peer: Option<std::net::IpAddr>) -> u64 {
+    peer.map_or(0, |peer| match peer.to_canonical() {
+        std::net::IpAddr::V4(address) => u64::from(address.to_bits()),
+        std::net::IpAddr::V6(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),
+    })
+}
+
+/// A UUID of version 7 from the wall clock and a fast generator: call ids need not be secret.
+fn new_call_id() -> Uuid {
+    let millis = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&fastrand::u64(..).to_ne_bytes());
+    random[8..].copy_from_slice(&fastrand::u16(..).to_ne_bytes());
+    uuid::Builder::from_unix_timestamp_millis(millis as u64, &random).into_uuid()
+}
+
+fn respond(answer: Answer) -> Response {
+    let mut response = Response::builder().status(answer.status).body(poem::Body::from(BoxBody::new(answer.body)));
+    *response.headers_mut() = answer.headers;
+    response
+}

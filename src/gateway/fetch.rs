@@ -1,0 +1,238 @@
+//! Fetching for the cache: one exchange, the decision at its headers, and the copy made while the body passes.
+
+use std::io;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http::response::Parts;
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::Gateway;
+use super::answer::{Answer, AnswerBody};
+use super::call::Call;
+use super::caching::{confirmed, stale_fallback, view};
+use super::failure::{Failure, FailureKind};
+use super::flight::{FlightBody, HeldAnswer, Landing, Lead, Piece};
+use super::outgoing::Conditions;
+use super::pipeline::{Failed, Reached, ReachedBody, reach};
+use super::rewrite;
+use super::upload::CallBody;
+use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, ResponseHead, StoreRules};
+
+/// What a fetch brought.
+pub enum Fetched {
+    /// The stored answer still holds, freshened; with the attempts it took.
+    Confirmed(Arc<Entry>, u32),
+    /// A new answer that may be stored.
+    Storable(Storable),
+    /// An answer that may not; whether that will last.
+    Passing(Reached, bool),
+}
+
+/// A storable answer whose body is still to come.
+pub struct Storable {
+    plan: Plan,
+    reached: Reached,
+}
+
+/// Asks the upstream, with the conditions of what is stored, and decides at the headers.
+pub async fn fetch(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>) -> Result<Fetched, Failed> {
+    let requested = Instant::now();
+    let conditions = hit.map_or(Conditions::Unconditional, Conditions::Stored);
+    let reached = reach(gateway, call, &mut CallBody::empty(), conditions).await?;
+    if let (Some(hit), StatusCode::NOT_MODIFIED) = (hit, reached.parts.status) {
+        let head = head(&reached.parts, requested);
+        return match gateway.cache.freshen(&view(call, true), hit, &head, &rules(call)) {
+            Some(entry) => Ok(Fetched::Confirmed(entry, reached.attempts)),
+            None => {
+                let requested = Instant::now();
+                let again = reach(gateway, call, &mut CallBody::empty(), Conditions::Unconditional).await?;
+                Ok(admit(gateway, call, key, again, requested))
+            }
+        };
+    }
+    Ok(admit(gateway, call, key, reached, requested))
+}
+
+fn admit(gateway: &Gateway, call: &Call, key: &Key, reached: Reached, requested: Instant) -> Fetched {
+    let head = head(&reached.parts, requested);
+    match gateway.cache.admit(&view(call, true), key, &head, &rules(call)) {
+        Ok(plan) => Fetched::Storable(Storable { plan, reached }),
+        Err(refusal) => {
+            let lasting = refusal.is_lasting(reached.parts.status);
+            Fetched::Passing(reached, lasting)
+        }
+    }
+}
+
+fn head(parts: &Parts, requested: Instant) -> ResponseHead<'_> {
+    let times = ExchangeTimes { requested, received: Instant::now(), wall: SystemTime::now() };
+    ResponseHead { status: parts.status, headers: &parts.headers, times }
+}
+
+fn rules(call: &Call) -> StoreRules<'_> {
+    StoreRules { cache: &call.lane.policy.cache, stale_fallback: stale_fallback(call) }
+}
+
+/// The upstream's answer for this caller alone.
+pub fn pass_on(call: &Call, reached: Reached, status: CacheStatus) -> Answer {
+    let mut answer = Answer::from(reached);
+    rewrite::rewrite_response(&mut answer.headers, &call.live.upstream.url, &call.live.upstream.name);
+    answer.why.cache = Some(status);
+    answer
+}
+
+/// The part of an answer that is being copied.
+pub struct Copying {
+    plan: Plan,
+    body: ReachedBody,
+    pieces: Option<mpsc::UnboundedSender<Piece>>,
+    attempts: u32,
+}
+
+impl Storable {
+    /// Splits into the caller's answer, which streams, and the copy, which [`keep`] makes.
+    pub fn streaming(self, call: &Call, forward: Forward) -> (Answer, Copying) {
+        let Reached { parts, body, attempts } = self.reached;
+        let size = match &body {
+            ReachedBody::Streaming(body) => body.size_hint(),
+            ReachedBody::Held(bytes) => http_body::SizeHint::with_exact(bytes.len() as u64),
+        };
+        let (pieces, streamed) = FlightBody::channel(size);
+        let mut answer = Answer::from_upstream(parts, AnswerBody::Flight(streamed), attempts);
+        rewrite::rewrite_response(&mut answer.headers, &call.live.upstream.url, &call.live.upstream.name);
+        answer.why.cache = Some(CacheStatus::forward(forward).stored());
+        (answer, Copying { plan: self.plan, body, pieces: Some(pieces), attempts })
+    }
+
+    fn unwatched(self) -> Copying {
+        Copying { plan: self.plan, body: self.reached.body, pieces: None, attempts: self.reached.attempts }
+    }
+}
+
+/// Copies the body into the cache as it passes, and says how that ended.
+pub async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> Landing {
+    let Copying { plan, body, mut pieces, attempts } = copying;
+    let mut body = match body {
+        ReachedBody::Streaming(body) => body,
+        ReachedBody::Held(bytes) => {
+            let entry = gateway.cache.insert(plan, std::slice::from_ref(&bytes));
+            send(&mut pieces, Piece::Data(bytes));
+            return Landing::Stored(entry, attempts);
+        }
+    };
+    let mut kept: Vec<Bytes> = Vec::new();
+    let mut size = 0;
+    while let Some(frame) = body.frame().await {
+        let data = match frame.map(http_body::Frame::into_data) {
+            Ok(Ok(data)) => data,
+            Ok(Err(_trailers)) => continue,
+            Err(error) => return broken(error, pieces, attempts),
+        };
+        size += data.len() as u64;
+        if size > plan.largest_body() {
+            gateway.cache.mark_hit_for_miss(&key, Instant::now());
+            send(&mut pieces, Piece::Data(data));
+            send(&mut pieces, Piece::Rest(body));
+            return Landing::Alone;
+        }
+        send(&mut pieces, Piece::Data(data.clone()));
+        kept.push(data);
+    }
+    Landing::Stored(gateway.cache.insert(plan, &kept), attempts)
+}
+
+/// Passes a piece on while somebody is there to take it: the copy goes on either way.
+fn send(pieces: &mut Option<mpsc::UnboundedSender<Piece>>, piece: Piece) {
+    if pieces.as_ref().is_some_and(|sender| sender.send(piece).is_err()) {
+        *pieces = None;
+    }
+}
+
+fn broken(error: io::Error, mut pieces: Option<mpsc::UnboundedSender<Piece>>, attempts: u32) -> Landing {
+    let detail = "The upstream's answer broke off.";
+    let failure = Failure::new(FailureKind::Reset, "http_response_incomplete", detail);
+    send(&mut pieces, Piece::Broken(error));
+    Landing::Failed(Failed { failure, attempts })
+}
+
+/// Who began a flight and waits for its answer, with the reason it went to the upstream.
+pub type Reply = (oneshot::Sender<Result<Answer, Failed>>, Forward);
+
+/// One flight: fetches under the policy's own time, whoever leaves, and lands for all who wait.
+pub async fn fly(
+    gateway: Arc<Gateway>,
+    call: Arc<Call>,
+    lead: Lead,
+    key: Key,
+    hit: Option<Hit>,
+    reply: Option<Reply>,
+) {
+    let call = call.for_flight();
+    let fetched = fetch(&gateway, &call, &key, hit.as_ref()).await;
+    let landing = match fetched {
+        Err(failed) => {
+            answer(reply, |_| Err(failed.clone()));
+            Landing::Failed(failed)
+        }
+        Ok(Fetched::Confirmed(entry, attempts)) => {
+            if let Some(hit) = gateway.cache.share(&entry, &view(&call, true), &key, Instant::now()) {
+                answer(reply, |_| Ok(confirmed(&call, &hit, attempts)));
+            }
+            Landing::Stored(entry, attempts)
+        }
+        Ok(Fetched::Storable(storable)) => {
+            let copying = match reply {
+                Some((sender, forward)) => {
+                    let (streaming, copying) = storable.streaming(&call, forward);
+                    // A caller that has left misses its answer; those who wait still get the copy.
+                    let _ = sender.send(Ok(streaming));
+                    copying
+                }
+                None => storable.unwatched(),
+            };
+            keep(Arc::clone(&gateway), key, copying).await
+        }
+        Ok(Fetched::Passing(reached, _)) if reached.parts.status.is_server_error() => {
+            server_error(&call, reached, reply).await
+        }
+        Ok(Fetched::Passing(reached, lasting)) => {
+            if lasting {
+                gateway.cache.mark_hit_for_miss(&key, Instant::now());
+            }
+            answer(reply, |forward| Ok(pass_on(&call, reached, CacheStatus::forward(forward))));
+            Landing::Alone
+        }
+    };
+    lead.land(landing);
+}
+
+fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Failed>) {
+    if let Some((sender, forward)) = reply {
+        // Whoever asked may have left; then the answer is dropped with what it holds.
+        let _ = sender.send(make(forward));
+    }
+}
+
+/// A small server error is read and given to all who wait: each asking again would be a stampede on an upstream
+/// in trouble. A large one is for the first only.
+async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> Landing {
+    match reached.set_aside().await {
+        Ok(Reached { mut parts, body: ReachedBody::Held(body), attempts }) => {
+            let url = &call.live.upstream.url;
+            rewrite::rewrite_response(&mut parts.headers, url, &call.live.upstream.name);
+            let held = Arc::new(HeldAnswer { status: parts.status, headers: parts.headers, body, attempts });
+            answer(reply, |forward| Ok(held.answer(CacheStatus::forward(forward))));
+            Landing::Error(held)
+        }
+        Ok(reached) | Err(reached) => {
+            answer(reply, |forward| Ok(pass_on(call, reached, CacheStatus::forward(forward))));
+            Landing::Alone
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What may pass between a caller and an upstream: paths, methods and headers (RFC 9110 section 7.6, RFC 9112).
+//!
+//! The bytes matched are the bytes forwarded: nothing is decoded, normalised or re-encoded on the way.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Why a request target is refused, or `None`.
+///
+/// A piece that is `.` or `..` once `%2e` is decoded and the piece is split at every spelling of a slash could
+/// mean another resource to the upstream than the one the policy was matched against.
+pub fn refuse_path(path: &str) -> Option<&'static str> {
+    if path.contains('\\') || contains_escape(path, b"5c") {
+        return Some("the path has a backslash");
+    }
+    if path.contains('\0') || contains_escape(path, b"00") {
+        return Some("the path has a NUL");
+    }
+    // Only a dot, plain or encoded, can make a dot segment: most paths stop here.
+    if !path.contains('.') && !contains_escape(path, b"2e") {
+        return None;
+    }
+    let decoded = path.replace("%2e", ".").replace("%2E", ".").replace("%2F", "/").replace("%2f", "/");
+    decoded
+        .split('/')
+        .any(|piece| piece == "." || piece == "..")
+        .then_some("the path has a `.` or `..` segment, plain or encoded")
+}
+
+fn contains_escape(path: &str, hex: &[u8; 2]) -> bool {
+    path.as_bytes()
+        .windows(3)
+        .any(|window| window[0] == b'%' && window[1..].eq_ignore_ascii_case(hex))
+}
+
+/// Headers that belong to one hop (RFC 9110 section 7.6.1) and never travel further.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Headers by which a caller could speak for a proxy, or that only mean something to us.
+const NOT_FORWARDED: [HeaderName; 6] = [
+    header::HOST,
+    header::FORWARDED,
+    header::EXPECT,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("baggage"),
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Removes hop-by-hop headers and those the `Connection` header names.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let nominated: Vec<HeaderName> = headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in nominated {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Makes a caller's headers fit to be sent to an upstream: hop-by-hop first, then what would let the caller
+/// speak for a proxy, then everything that is ours.
+pub fn clean_request(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    for name in &NOT_FORWARDED {
+        headers.remove(name);
+    }
+    headers.remove(header::CONTENT_LENGTH);
+    remove_prefixed(headers, &["levee-", "x-forwarded-"]);
+}
+
+/// Makes an upstream's headers fit to be sent to a caller.
+pub fn clean_response(headers: &mut HeaderMap) {
+    strip_hop_by_hop(headers);
+    remove_prefixed(headers, &["levee-"]);
+    let is_html = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| is_document(value));
+    if is_html {
+        // Another party's page must not run as if it were ours: every upstream shares our origin.
+        headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+}
+
+fn is_document(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["text/html", "application/xhtml+xml", "image/svg+xml"]
+        .iter()
+        .any(|document| essence.eq_ignore_ascii_case(document))
+}
+
+fn remove_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
+    let has_prefix = |name: &HeaderName| prefixes.iter().any(|prefix| name.as_str().starts_with(prefix));
+    if !headers.keys().any(has_prefix) {
+        return;
+    }
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| has_prefix(name)).cloned().collect();
+    for name in doomed {
+        headers.remove(name);
+    }
+}
+
+/// What a request asks of the protocol beyond a plain exchange.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UpgradeWish {
+    /// None, or an offer of cleartext HTTP/2 that a server may ignore (RFC 9110 section 7.8).
+    Ignorable,
+    /// WebSocket or another protocol, which a gateway of calls cannot give.
+    Demanded,
+}
+
+/// Tells whether a request insists on another protocol. Java's client offers `h2c` with every request.
+pub fn upgrade_wish(headers: &HeaderMap) -> UpgradeWish {
+    let mut offers = headers
+        .get_all(header::UPGRADE)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    match offers.any(|offer| !offer.eq_ignore_ascii_case(b"h2c") && !offer.is_empty()) {
+        true => UpgradeWish::Demanded,
+        false => UpgradeWish::Ignorable,
+    }
+}
+
+/// How a request's `Via` header looks from here.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// It has not been here.
+    No,
+    /// It has passed through this process, or through too many of our kind.
+    Yes,
+}
+
+/// More hops through Levee than any deliberate chain has.
+const MOST_HOPS: usize = 8;
+
+/// Looks for this process's pseudonym in `Via` (RFC 9110 section 7.6.3), or for more of our kind than a chain has.
+pub fn detect_loop(headers: &HeaderMap, pseudonym: &str) -> Loop {
+    let mut hops = 0;
+    for value in headers.get_all(header::VIA) {
+        for member in value.as_bytes().split(|byte| *byte == b',') {
+            let by = member.trim_ascii().split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+            if by == pseudonym.as_bytes() {
+                return Loop::Yes;
+            }
+            hops += usize::from(by.starts_with(b"levee-"));
+        }
+    }
+    if hops >= MOST_HOPS { Loop::Yes } else { Loop::No }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_in_every_spelling_are_refused() {
+        for path in ["/a/../b", "/..", "/a/%2e%2E/b", "/a/.%2e", "/a%2f..%2fb", "/./a", "/a/%2e", "/a%5c..", "/a\\b", "/%00"]
+        {
+            assert!(refuse_path(path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_and_ordinary_dots_pass() {
+        for path in ["/projects/group%2Fname", "/v1.2/x", "/a..b", "/...", "//a", "/%41", ""] {
+            assert_eq!(refuse_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn nominated_and_proxy_headers_do_not_travel() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "x-secret, close"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("x-forwarded-for", "1.2.3.4"),
+            ("forwarded", "for=1"),
+            ("levee-timeout", "1s"),
+            ("host", "a"),
+            ("baggage", "k=v"),
+            ("accept", "text/plain"),
+        ] {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        clean_request(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
+    }
+
+    #[test]
+    fn html_is_sandboxed() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("Text/HTML; charset=utf-8"));
+        clean_response(&mut headers);
+        assert_eq!(headers[header::CONTENT_SECURITY_POLICY], "sandbox");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    }
+
+    #[test]
+    fn only_other_protocols_than_h2c_are_demanded() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(upgrade_wish(&headers), UpgradeWish::Ignorable);
+        headers.insert(header::UPGRADE, HeaderValue::from_static("h2c"));
+        assert_eq!(upgrade_wish(&headers), UpgradeWish::Ignorable);
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        assert_eq!(upgrade_wish(&headers), UpgradeWish::Demanded);
+    }
+
+    #[test]
+    fn a_loop_is_seen_by_pseudonym_or_by_length() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::VIA, HeaderValue::from_static("1.1 edge, 1.1 levee-a"));
+        assert_eq!(detect_loop(&headers, "levee-a"), Loop::Yes);
+        assert_eq!(detect_loop(&headers, "levee-b"), Loop::No);
+        for _ in 0..7 {
+            headers.append(header::VIA, HeaderValue::from_static("1.1 levee-c"));
+        }
+        assert_eq!(detect_loop(&headers, "levee-b"), Loop::Yes);
+    }
+}

@@ -1,0 +1,78 @@
+//! What crosses to the upstream: the request of one attempt, and how what came of it counts.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Request, StatusCode, Uri};
+
+use super::Gateway;
+use super::call::Call;
+use super::failure::{Failure, FailureKind};
+use super::retry::Tries;
+use super::transport::RequestBody;
+use crate::cache::{self, Hit};
+use crate::models::policy::Policy;
+use crate::telemetry::metrics::AttemptResult;
+
+/// Tells a Levee behind this one that retrying is done here; its value is the number of the attempt.
+pub const LEVEE_ATTEMPT: HeaderName = HeaderName::from_static("levee-attempt");
+
+/// Whose conditions a request carries.
+#[derive(Clone, Copy)]
+pub enum Conditions<'a> {
+    /// The caller's own, as sent.
+    Caller,
+    /// None: the whole answer is wanted for the cache.
+    Unconditional,
+    /// Those of a stored answer.
+    Stored(&'a Hit),
+}
+
+/// The request of attempt `number`, in origin form.
+pub fn request(
+    gateway: &Gateway,
+    call: &Call,
+    body: RequestBody,
+    tries: &Tries,
+    number: u32,
+    conditions: Conditions<'_>,
+) -> Result<Request<RequestBody>, Failure> {
+    let mut request = Request::new(body);
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = call.target.text().parse::<Uri>()
+        .map_err(|_| Failure::new(FailureKind::Internal, "proxy_internal_error", "The path cannot be sent."))?;
+    let headers = request.headers_mut();
+    *headers = call.headers.clone();
+    match conditions {
+        Conditions::Caller => {}
+        Conditions::Unconditional => cache::set_conditions(headers, None),
+        Conditions::Stored(hit) => cache::set_conditions(headers, Some(hit)),
+    }
+    headers.append(header::VIA, gateway.via().clone());
+    if tries.may_repeat() {
+        headers.insert(LEVEE_ATTEMPT, HeaderValue::from(number));
+    }
+    Ok(request)
+}
+
+/// How an answered attempt counts.
+pub fn result_of_status(policy: &Policy, status: StatusCode, took: Duration) -> AttemptResult {
+    if policy.breaker.fail_statuses.contains(&status) {
+        AttemptResult::Failure
+    } else if policy.breaker.slow_call.is_some_and(|slow| took > slow.threshold) {
+        AttemptResult::Slow
+    } else {
+        AttemptResult::Success
+    }
+}
+
+/// How an attempt without an answer counts.
+pub fn result_of_failure(kind: FailureKind) -> AttemptResult {
+    match kind {
+        FailureKind::Timeout => AttemptResult::Timeout,
+        FailureKind::Connect | FailureKind::Destination => AttemptResult::ConnectFailure,
+        FailureKind::Protocol => AttemptResult::Protocol,
+        FailureKind::BodyTooLarge | FailureKind::BodyBroken => AttemptResult::Cancelled,
+        _ => AttemptResult::Reset,
+    }
+}

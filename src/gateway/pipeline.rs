@@ -1,0 +1,236 @@
+//! THE file: a call's way through the stages, outermost first.
+//!
+//! Plain code, one verb per stage, `?` for a refusal, guards for permits. The order and its reasons:
+//!
+//! | stage | verb | why it stands there |
+//! | --- | --- | --- |
+//! | 2 deadline | [`Deadline::of`](super::deadline::Deadline::of) at arrival | everything inside reads what remains |
+//! | 3 fallback | [`fallback::complete`] | sees every failure below |
+//! | 4 cache, 5 coalescing | [`caching::answer`] | a hit costs nothing below; one flight for many waiters |
+//! | 6 caller bulkhead | [`CallerBulkhead::enter`](super::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
+//! | 7 retry and budget | [`Tries::judge`], [`Budget::withdraw`](super::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
+//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | [`attempt`] | the breaker sees each exchange with the wire, and no refusal of ours |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::response::Parts;
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+
+use super::Gateway;
+use super::answer::{Answer, AnswerBody};
+use super::attempt::{Exchange, attempt};
+use super::breaker::{Breaker, Mode, State};
+use super::bulkhead::CallerSeat;
+use super::call::Call;
+use super::failure::{Failure, FailureKind};
+use super::outgoing::{self, Conditions};
+use super::retry::{Outcome, Tries, Verdict};
+use super::stream::UpstreamBody;
+use super::upload::CallBody;
+use super::{caching, fallback, hygiene};
+
+/// Answers a call, whatever happens below.
+pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, mut body: CallBody) -> Answer {
+    let result = caching::answer(gateway, call, &mut body).await;
+    fallback::complete(gateway, call, body, result).await
+}
+
+/// What the upstream said in the end.
+pub struct Reached {
+    /// Status and headers, fit for the caller.
+    pub parts: Parts,
+    /// The body: streaming, or already read.
+    pub body: ReachedBody,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+/// Where a reached upstream's body is.
+pub enum ReachedBody {
+    /// On the wire.
+    Streaming(Box<UpstreamBody>),
+    /// In memory: it was read so that its connection could be used for another attempt.
+    Held(Bytes),
+}
+
+/// A call that no attempt could answer.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The last real reason.
+    pub failure: Failure,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { failure, attempts: 0 }
+    }
+}
+
+impl From<Reached> for Answer {
+    fn from(reached: Reached) -> Self {
+        let body = match reached.body {
+            ReachedBody::Streaming(body) => AnswerBody::Upstream(body),
+            ReachedBody::Held(bytes) => AnswerBody::Whole(bytes),
+        };
+        Self::from_upstream(reached.parts, body, reached.attempts)
+    }
+}
+
+/// Stages 6 to 13: asks the upstream, again where that is safe and worth it.
+///
+/// `conditions` says whose conditions the request carries: for the cache, the caller's own are ours to judge.
+pub async fn reach(
+    gateway: &Gateway,
+    call: &Call,
+    body: &mut CallBody,
+    conditions: Conditions<'_>,
+) -> Result<Reached, Failed> {
+    let lane = &*call.lane;
+    let seat = lane.callers.enter(call.caller.key).ok_or_else(caller_busy)?;
+    lane.budget.deposit();
+    let policy = &lane.policy.retry;
+    let mut tries = Tries::new(policy, &call.method, &call.headers, call.below_levee);
+    if tries.may_repeat() {
+        body.hold(policy.max_body).await?;
+    }
+    let mut last = once(gateway, call, body, conditions, &mut tries).await;
+    loop {
+        let Verdict::Again { reason, pause, free } = judge(&mut tries, call, body, &last) else { break };
+        if gateway.is_stopping() || !admits(&lane.breaker) {
+            break;
+        }
+        if let Ok(answered) = last {
+            match answered.set_aside().await {
+                Ok(aside) => last = Ok(aside),
+                Err(streaming) => {
+                    last = Ok(streaming);
+                    break;
+                }
+            }
+        }
+        if !(free || lane.budget.withdraw()) {
+            break;
+        }
+        call.live.metrics.retry(reason);
+        tokio::time::sleep(pause).await;
+        let next = once(gateway, call, body, conditions, &mut tries).await;
+        if next.as_ref().is_err_and(|failure| failure.kind == FailureKind::CircuitOpen) {
+            // Refused between attempts: the last real outcome tells more than "open".
+            break;
+        }
+        last = next;
+    }
+    conclude(last, seat, tries.made())
+}
+
+/// How the last attempt ended.
+type Last = Result<Reached, Failure>;
+
+async fn once(
+    gateway: &Gateway,
+    call: &Call,
+    body: &mut CallBody,
+    conditions: Conditions<'_>,
+    tries: &mut Tries,
+) -> Last {
+    let (number, no_body) = (tries.begin(), body.is_empty());
+    let request = outgoing::request(gateway, call, body.for_attempt(), tries, number, conditions)?;
+    let began = Instant::now();
+    let limit = call.lane.attempt_limit(&call.method, &call.headers);
+    let made = attempt(&call.lane, &call.live.transport, request, body.upload(), call.caller.key, limit, call.deadline.inner).await;
+    match made {
+        Ok(Exchange { mut parts, body }) => {
+            call.live.metrics.attempt(outgoing::result_of_status(&call.lane.policy, parts.status, began.elapsed()), began.elapsed());
+            hygiene::clean_response(&mut parts.headers);
+            gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
+            Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })
+        }
+        Err((failure, unsent)) => {
+            if failure.kind == FailureKind::CircuitOpen || failure.kind == FailureKind::Overloaded {
+                tries.take_back();
+            } else {
+                call.live.metrics.attempt(outgoing::result_of_failure(failure.kind), began.elapsed());
+            }
+            if let Some(unsent) = unsent {
+                body.give_back(unsent);
+            }
+            Err(failure)
+        }
+    }
+}
+
+fn judge(tries: &mut Tries, call: &Call, body: &CallBody, last: &Last) -> Verdict {
+    let outcome = match last {
+        Ok(Reached { parts, .. }) => Outcome::Status(parts.status, &parts.headers),
+        Err(failure) => Outcome::Failed(failure),
+    };
+    let sendable = match last {
+        Err(failure) if failure.nothing_sent => body.is_at_hand(),
+        _ => body.is_replayable(),
+    };
+    tries.judge(&call.lane.policy.retry, &outcome, sendable, call.deadline.remaining())
+}
+
+/// Largest body read to free its connection and seat.
+const SET_ASIDE_MOST: usize = 64 * 1024;
+/// Longest time spent on reading it.
+const SET_ASIDE_TIME: Duration = Duration::from_millis(100);
+
+impl Reached {
+    /// Reads the answer whole, so that nothing of the upstream is held and it can still be passed on. One that is
+    /// too large or too slow comes back as it was.
+    pub async fn set_aside(self) -> Result<Self, Self> {
+        let Self { parts, body, attempts } = self;
+        let ReachedBody::Streaming(mut streaming) = body else { return Ok(Self { parts, body, attempts }) };
+        let mut read = BytesMut::new();
+        let whole = tokio::time::timeout(SET_ASIDE_TIME, async {
+            while let Some(Ok(frame)) = streaming.frame().await {
+                if let Ok(data) = frame.into_data() {
+                    read.extend_from_slice(&data);
+                }
+                if read.len() > SET_ASIDE_MOST {
+                    return false;
+                }
+            }
+            streaming.has_ended_well()
+        });
+        if whole.await.unwrap_or(false) {
+            return Ok(Self { parts, body: ReachedBody::Held(read.freeze()), attempts });
+        }
+        streaming.put_back(read.freeze());
+        Err(Self { parts, body: ReachedBody::Streaming(streaming), attempts })
+    }
+}
+
+fn conclude(last: Last, seat: CallerSeat, attempts: u32) -> Result<Reached, Failed> {
+    match last {
+        Ok(mut reached) => {
+            reached.attempts = attempts;
+            if let ReachedBody::Streaming(body) = &mut reached.body {
+                body.hold_caller(seat);
+            }
+            Ok(reached)
+        }
+        Err(failure) => Err(Failed { failure, attempts }),
+    }
+}
+
+/// Whether another attempt would get past the breaker: an open circuit ends the retrying before any sleep.
+fn admits(breaker: &Breaker) -> bool {
+    let view = breaker.view();
+    match (view.mode, view.state) {
+        (Mode::MetricsOnly | Mode::ForcedClosed, _) | (_, State::Closed | State::HalfOpen) => true,
+        (_, State::Open) => view.open_remaining.is_none_or(|left| left.is_zero()),
+        (_, State::ForcedOpen) => false,
+    }
+}
+
+fn caller_busy() -> Failure {
+    let detail = "You have as many calls in flight to this upstream as `concurrency.perCaller` allows.";
+    Failure::new(FailureKind::CallerBusy, "connection_limit_reached", detail)
+}

@@ -1,0 +1,271 @@
+//! The compiled, immutable set of upstreams that calls read, with the engines that outlive each set.
+//!
+//! A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the [`Live`] it began
+//! with. What has memory (breaker, connections, seats) is carried over wherever the settings that shaped it allow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::Instant;
+
+use super::breaker::Breaker;
+use super::budget::Budget;
+use super::bulkhead::{Bulkhead, CallerBulkhead};
+use super::retry;
+use super::transitions;
+use super::transport::{self, Network, Transport};
+use crate::models::policy::{Operation, Policy, Segment, Upstream};
+use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
+
+/// Everything a call can be sent to.
+#[derive(Default)]
+pub struct Snapshot {
+    /// Rises with each change.
+    pub revision: u64,
+    /// When it took effect.
+    pub applied: Option<Instant>,
+    upstreams: HashMap<String, Arc<Live>>,
+}
+
+impl Snapshot {
+    /// The upstream of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Live>> {
+        self.upstreams.get(name)
+    }
+
+    /// All upstreams, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Live>> {
+        self.upstreams.values()
+    }
+}
+
+/// One upstream at work.
+pub struct Live {
+    /// As registered.
+    pub upstream: Upstream,
+    /// Its connections.
+    pub transport: Arc<Transport>,
+    /// Its metrics.
+    pub metrics: Arc<UpstreamMetrics>,
+    /// What calls run under: the upstream's own policy first, then its operations' in order.
+    pub lanes: Vec<Arc<Lane>>,
+}
+
+/// A policy with the engines it runs on. Operations share the upstream's engines where they give no block of their own.
+pub struct Lane {
+    /// The operation, `None` for the upstream itself.
+    pub operation: Option<String>,
+    /// Upstream and operation, as the cache's keys have them.
+    pub cache_name: String,
+    /// The effective policy.
+    pub policy: Policy,
+    /// The effective attempt timeout for calls that may be repeated.
+    pub attempt_timeout: Duration,
+    /// Its circuit breaker.
+    pub breaker: Arc<Breaker>,
+    /// The upstream's seats.
+    pub bulkhead: Arc<Bulkhead>,
+    /// The callers' seats.
+    pub callers: Arc<CallerBulkhead>,
+    /// The retry budget.
+    pub budget: Arc<Budget>,
+}
+
+/// What every upstream is built with.
+pub struct Surroundings {
+    /// Where may be dialled, and what trusts whom.
+    pub network: Arc<Network>,
+    /// Where metrics live.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Snapshot {
+    /// Compiles the next snapshot, keeping from `previous` what has not changed. An upstream that cannot be built
+    /// (its certificates cannot be read) is an error naming it, and nothing takes effect.
+    pub fn compile(upstreams: Vec<Upstream>, previous: &Self, around: &Surroundings) -> Result<Self, String> {
+        let mut next = HashMap::with_capacity(upstreams.len());
+        for upstream in upstreams {
+            let name = upstream.name.clone();
+            let before = previous.get(&name);
+            let live = match before {
+                Some(live) if live.upstream == upstream => Arc::clone(live),
+                before => Arc::new(Live::build(upstream, before.map(Arc::as_ref), around)?),
+            };
+            next.insert(name, live);
+        }
+        for name in previous.upstreams.keys().filter(|name| !next.contains_key(*name)) {
+            around.metrics.forget(name);
+        }
+        Ok(Self { revision: previous.revision + 1, applied: Some(Instant::now()), upstreams: next })
+    }
+}
+
+impl Live {
+    fn build(upstream: Upstream, before: Option<&Self>, around: &Surroundings) -> Result<Self, String> {
+        let transport = match before {
+            Some(live) if same_wire(&live.upstream, &upstream) => Arc::clone(&live.transport),
+            _ => Transport::new(&around.network, wire_settings(&upstream))
+                .map_err(|error| format!("{}: {}: {error}", upstream.origin, upstream.name))?,
+        };
+        let metrics = around.metrics.upstream(&upstream.name);
+        let root = Arc::new(Lane::build(&upstream, None, None, before, around));
+        let mut lanes = vec![Arc::clone(&root)];
+        for operation in &upstream.operations {
+            lanes.push(Arc::new(Lane::build(&upstream, Some(operation), Some(&root), before, around)));
+        }
+        Ok(Self { upstream, transport, metrics, lanes })
+    }
+
+    /// Lanes with a breaker of their own.
+    pub fn lanes_with_own_breaker(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).breaker)
+    }
+
+    /// Lanes with bulkheads of their own.
+    pub fn lanes_with_own_seats(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).concurrency)
+    }
+
+    /// Lanes with a retry budget of their own.
+    pub fn lanes_with_own_budget(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).retry)
+    }
+
+    fn owned(&self, operation: Option<&str>) -> Owns {
+        let Some(name) = operation else { return Owns::of(None) };
+        let found = self.upstream.operations.iter().find(|operation| operation.name == name);
+        found.map_or(Owns::NOTHING, |operation| Owns::of(Some(operation)))
+    }
+
+    /// The lane of the first operation that matches, else the upstream's own. `path` is below the upstream's `url`, raw.
+    pub fn lane(&self, method: &Method, path: &str) -> &Arc<Lane> {
+        let matched = self.upstream.operations.iter().position(|operation| {
+            (operation.methods.is_empty() || operation.methods.contains(method))
+                && matches_template(&operation.path.segments, path)
+        });
+        &self.lanes[matched.map_or(0, |at| at + 1)]
+    }
+}
+
+impl Lane {
+    fn build(
+        upstream: &Upstream,
+        operation: Option<&Operation>,
+        root: Option<&Arc<Self>>,
+        before: Option<&Live>,
+        around: &Surroundings,
+    ) -> Self {
+        let policy = operation.map_or(&upstream.policy, |operation| &operation.policy);
+        let name = operation.map(|operation| operation.name.as_str());
+        let (owns, owned) = (Owns::of(operation), before.map_or(Owns::NOTHING, |live| live.owned(name)));
+        let before = before.and_then(|live| live.lanes.iter().find(|lane| lane.operation.as_deref() == name));
+        let shared = |own: bool| root.filter(|_| !own);
+        let breaker = shared(owns.breaker).map(|root| Arc::clone(&root.breaker)).unwrap_or_else(|| {
+            let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
+            kept.inspect(|breaker| breaker.reconfigure(&policy.breaker))
+                .unwrap_or_else(|| Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics)))
+        });
+        let same_seats =
+            before.filter(|lane| owned.concurrency && lane.policy.concurrency == policy.concurrency);
+        let seats = shared(owns.concurrency).or(same_seats);
+        let same_budget = before.filter(|lane| owned.retry && lane.policy.retry == policy.retry);
+        let budget = shared(owns.retry).or(same_budget);
+        Self {
+            operation: name.map(str::to_owned),
+            cache_name: format!("{}/{}", upstream.name, name.unwrap_or_default()),
+            policy: policy.clone(),
+            attempt_timeout: attempt_timeout(policy),
+            breaker,
+            bulkhead: seats
+                .map_or_else(|| Arc::new(Bulkhead::new(&policy.concurrency)), |lane| Arc::clone(&lane.bulkhead)),
+            callers: seats.map_or_else(
+                || Arc::new(CallerBulkhead::new(&policy.concurrency)),
+                |lane| Arc::clone(&lane.callers),
+            ),
+            budget: budget.map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
+        }
+    }
+
+    /// One exchange's time, to its headers: a call that cannot be repeated may use all its time for it.
+    pub fn attempt_limit(&self, method: &Method, headers: &http::HeaderMap) -> Duration {
+        match self.policy.timeout.attempt {
+            None if !retry::is_repeatable(&self.policy.retry, method, headers) => self.policy.timeout.total,
+            _ => self.attempt_timeout,
+        }
+    }
+}
+
+/// Which engines a lane has for itself; the others it shares with the upstream's own lane.
+#[derive(Clone, Copy)]
+struct Owns {
+    breaker: bool,
+    concurrency: bool,
+    retry: bool,
+}
+
+impl Owns {
+    const NOTHING: Self = Self { breaker: false, concurrency: false, retry: false };
+
+    fn of(operation: Option<&Operation>) -> Self {
+        operation.map_or(Self { breaker: true, concurrency: true, retry: true }, |operation| Self {
+            breaker: operation.own_breaker,
+            concurrency: operation.own_concurrency,
+            retry: operation.own_retry,
+        })
+    }
+}
+
+fn attempt_timeout(policy: &Policy) -> Duration {
+    policy.timeout.attempt.unwrap_or_else(|| policy.timeout.total.min(Duration::from_secs(10)))
+}
+
+fn same_wire(a: &Upstream, b: &Upstream) -> bool {
+    a.url == b.url && a.tls == b.tls && a.allow_cidrs == b.allow_cidrs
+}
+
+fn wire_settings(upstream: &Upstream) -> transport::Settings {
+    transport::Settings {
+        url: upstream.url.clone(),
+        tls: upstream.tls.clone(),
+        narrowed: upstream.allow_cidrs.clone(),
+    }
+}
+
+/// Matches raw bytes: an encoded slash is part of its segment.
+fn matches_template(template: &[Segment], path: &str) -> bool {
+    let mut pieces = path.strip_prefix('/').unwrap_or(path).split('/');
+    for segment in template {
+        match (segment, pieces.next()) {
+            (Segment::Rest, _) => return true,
+            (Segment::Literal(literal), Some(piece)) if literal == piece => {}
+            (Segment::Any, Some(piece)) if !piece.is_empty() => {}
+            _ => return false,
+        }
+    }
+    pieces.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_match_whole_segments_of_raw_bytes() {
+        let quote = [Segment::Literal("quotes".into()), Segment::Any];
+        for (path, expected) in [
+            ("/quotes/1", true),
+            ("/quotes/a%2Fb", true),
+            ("/quotes/", false),
+            ("/quotes", false),
+            ("/quotes/1/x", false),
+            ("/Quotes/1", false),
+        ] {
+            assert_eq!(matches_template(&quote, path), expected, "{path}");
+        }
+        let rest = [Segment::Literal("v".into()), Segment::Rest];
+        assert!(matches_template(&rest, "/v") && matches_template(&rest, "/v/a/b") && !matches_template(&rest, "/w"));
+        assert!(matches_template(&[Segment::Literal(String::new())], "/"));
+    }
+}

@@ -1,0 +1,168 @@
+//! The response body on its way to the caller: bounded, watched for silence, and the last to know how the attempt went.
+//!
+//! The breaker's permit and the seats travel with the body, because an attempt is over when its body is: a body
+//! that breaks at 90 % is the upstream's failure, one that the caller leaves is nobody's.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::breaker::{Outcome, Permit};
+use super::bulkhead::{CallerSeat, Seat};
+use super::transport::ResponseBody;
+use crate::models::policy::Policy;
+
+/// What an attempt holds until its body has ended.
+#[derive(Default)]
+pub struct Holds {
+    /// To be settled by how the body ends; `None` once the verdict is in.
+    pub permit: Option<Permit>,
+    /// The upstream's seat.
+    pub seat: Option<Seat>,
+    /// The caller's.
+    pub caller: Option<CallerSeat>,
+}
+
+/// An upstream's response body under its policy.
+pub struct UpstreamBody {
+    inner: ResponseBody,
+    holds: Holds,
+    idle: Duration,
+    silence: Option<Pin<Box<Sleep>>>,
+    waiting: bool,
+    began: Instant,
+    longest: Option<Duration>,
+    left: Option<u64>,
+    front: Option<Bytes>,
+    ended_well: bool,
+}
+
+impl UpstreamBody {
+    /// Takes over what the attempt holds.
+    pub fn new(inner: ResponseBody, holds: Holds, policy: &Policy) -> Self {
+        let mut body = Self {
+            inner,
+            holds,
+            idle: policy.timeout.idle_body,
+            silence: None,
+            waiting: false,
+            began: Instant::now(),
+            longest: policy.timeout.body,
+            left: policy.limits.response,
+            front: None,
+            ended_well: false,
+        };
+        if body.inner.is_end_stream() {
+            body.settle(Outcome::Success);
+        }
+        body
+    }
+
+    /// Adds the caller's seat to what is held.
+    pub fn hold_caller(&mut self, seat: CallerSeat) {
+        if !self.inner.is_end_stream() {
+            self.holds.caller = Some(seat);
+        }
+    }
+
+    /// The whole body has come, unbroken.
+    pub fn has_ended_well(&self) -> bool {
+        self.ended_well
+    }
+
+    /// Puts bytes that were read back in front of the rest.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        self.front = Some(bytes).filter(|bytes| !bytes.is_empty());
+    }
+
+    fn settle(&mut self, outcome: Outcome) {
+        self.ended_well = outcome == Outcome::Success;
+        if let Some(permit) = self.holds.permit.take() {
+            permit.finish(outcome);
+        }
+        self.holds.seat = None;
+        self.holds.caller = None;
+    }
+
+    fn broken(&mut self, error: io::Error) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.settle(Outcome::Failure { transport: true, retry_after: None });
+        Poll::Ready(Some(Err(error)))
+    }
+
+    fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        let now = Instant::now();
+        let end = self.longest.map(|longest| self.began + longest);
+        let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(now)));
+        if !self.waiting {
+            self.waiting = true;
+            let idle_end = now + self.idle;
+            silence.as_mut().reset(end.map_or(idle_end, |end| end.min(idle_end)));
+        }
+        silence.as_mut().poll(context).map(|()| {
+            let rule = if end.is_some_and(|end| Instant::now() >= end) { "timeout.body" } else { "timeout.idleBody" };
+            io::Error::new(io::ErrorKind::TimedOut, format!("the response body exceeded `{rule}`"))
+        })
+    }
+
+    fn take_from_limit(&mut self, length: u64) -> Result<(), io::Error> {
+        let Some(left) = &mut self.left else { return Ok(()) };
+        *left = left.checked_sub(length).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::FileTooLarge, "the response body exceeded `limits.response`")
+        })?;
+        Ok(())
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = &mut *self;
+        if let Some(front) = this.front.take() {
+            return Poll::Ready(Some(Ok(Frame::data(front))));
+        }
+        match Pin::new(&mut this.inner).poll_frame(context) {
+            Poll::Pending => match this.poll_limits(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(error) => this.broken(error),
+            },
+            Poll::Ready(Some(Ok(frame))) => {
+                this.waiting = false;
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Err(error) = this.take_from_limit(length) {
+                    // The upstream is well: its answer is only larger than the policy wants.
+                    this.settle(Outcome::Neutral);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                if this.inner.is_end_stream() {
+                    this.settle(Outcome::Success);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => this.broken(io::Error::other(error)),
+            Poll::Ready(None) => {
+                this.settle(Outcome::Success);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.front.is_none() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.inner.size_hint();
+        let front = self.front.as_ref().map_or(0, Bytes::len) as u64;
+        rest.exact().map_or_else(SizeHint::default, |rest| SizeHint::with_exact(front + rest))
+    }
+}

@@ -1,0 +1,85 @@
+//! Which part answers what: calls below `/proxy/`, the control plane elsewhere.
+//!
+//! A branch on the raw path instead of a router, because the data plane must see the bytes as they were sent.
+
+use poem::http::{StatusCode, header};
+use poem::{Endpoint, Request, Response};
+
+use crate::error::{ProblemType, problem_body};
+use crate::gateway::access::refuse_anonymous;
+use crate::gateway::endpoint::{PREFIX, Proxy};
+
+/// The endpoint of a listener.
+pub struct Planes<C> {
+    proxy: Proxy,
+    control: C,
+}
+
+impl Planes<Nothing> {
+    /// Calls and nothing else.
+    pub fn calls_only(proxy: Proxy) -> Self {
+        Self { proxy, control: Nothing }
+    }
+}
+
+impl<C: Endpoint<Output = Response>> Planes<C> {
+    /// Calls and the control plane on one listener.
+    pub fn both(proxy: Proxy, control: C) -> Self {
+        Self { proxy, control }
+    }
+}
+
+impl<C: Endpoint<Output = Response>> Endpoint for Planes<C> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        if request.original_uri().path().starts_with(PREFIX) {
+            self.proxy.call(request).await
+        } else {
+            self.control.call(request).await
+        }
+    }
+}
+
+/// Answers that there is nothing here.
+pub struct Nothing;
+
+impl Endpoint for Nothing {
+    type Output = Response;
+
+    async fn call(&self, _request: Request) -> poem::Result<Response> {
+        Ok(problem(ProblemType::NotFound, "Calls go to /proxy/{upstream}/…; the control plane has a port of its own."))
+    }
+}
+
+/// Lets only programs on this machine through, until callers can prove who they are.
+pub struct LocalOnly<E> {
+    inner: E,
+}
+
+impl<E: Endpoint<Output = Response>> LocalOnly<E> {
+    /// Guards an endpoint.
+    pub fn new(inner: E) -> Self {
+        Self { inner }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for LocalOnly<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+        let authority = request.original_uri().authority().map(poem::http::uri::Authority::as_str);
+        match refuse_anonymous(peer, request.headers(), authority) {
+            Some(why) => Ok(problem(ProblemType::Unauthorized, &format!("This request proves no identity, and {why}."))),
+            None => self.inner.call(request).await,
+        }
+    }
+}
+
+fn problem(kind: ProblemType, detail: &str) -> Response {
+    Response::builder()
+        .status(StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .header(header::CONTENT_TYPE, "application/problem+json")
+        .body(problem_body(kind, detail, "about:blank"))
+}
