@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// What is asked when nothing else is said.
-pub const DEFAULT_URL: &str = "http://127.0.0.1:9464/readyz";
+pub(super) const DEFAULT_URL: &str = "http://127.0.0.1:9464/readyz";
 
 const LIMIT: Duration = Duration::from_secs(3);
 /// More than any probe says, bytes.

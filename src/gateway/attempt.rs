@@ -20,7 +20,7 @@ use super::upload::Upload;
 use crate::models::policy::{Cause, Policy};
 
 /// An answered attempt: headers are here, the body streams.
-pub struct Exchange {
+pub(super) struct Exchange {
     /// Status and headers as the upstream sent them.
     pub parts: response::Parts,
     /// Its body, holding the attempt's permit and seat.
@@ -28,7 +28,7 @@ pub struct Exchange {
 }
 
 /// Makes one attempt. `limit` is its own time, `deadline` is when the call's inner stages must be done.
-pub async fn attempt(
+pub(super) async fn attempt(
     lane: &Lane,
     transport: &Transport,
     request: Request<RequestBody>,

@@ -25,7 +25,7 @@ use crate::models::policy::FallbackStep;
 use crate::telemetry::metrics::{CacheResult, Outcome};
 
 /// Answers from memory where it may, else from the upstream.
-pub async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Result<Answer, Failed> {
+pub(super) async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Result<Answer, Failed> {
     let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     call.live.metrics.cache(result_of(&lookup));
@@ -38,8 +38,8 @@ pub async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBod
         Lookup::OnlyIfCached => Err(only_if_cached()),
         Lookup::HitForMiss(key) => alone(gateway, call, key, None, forward).await,
         Lookup::Reload { key, hit } => {
-            let result = alone(gateway, call, key, hit, forward).await;
-            result
+            
+            alone(gateway, call, key, hit, forward).await
         }
         Lookup::Miss(key) => together(gateway, call, key, None, forward).await,
         Lookup::MustRevalidate(hit) => together(gateway, call, hit.key(), Some(hit), forward).await,
@@ -55,14 +55,14 @@ pub async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBod
 }
 
 /// The policy's `stale` fallback: a stored answer at most `max_age` past its freshness.
-pub fn stale(gateway: &Gateway, call: &Call, max_age: Duration) -> Option<Answer> {
+pub(super) fn stale(gateway: &Gateway, call: &Call, max_age: Duration) -> Option<Answer> {
     let policy = &call.lane.policy.cache;
     let hit = gateway.cache.stale_for(&view(call, true), policy, max_age, Instant::now())?;
     Some(from_memory(call, &hit, CacheStatus::forward(Forward::Stale).detail("stale")))
 }
 
 /// The request as the cache sees it.
-pub fn view(call: &Call, no_body: bool) -> RequestView<'_> {
+pub(super) fn view(call: &Call, no_body: bool) -> RequestView<'_> {
     let url = &call.live.upstream.url;
     RequestView {
         method: &call.method,
@@ -213,7 +213,7 @@ fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
 }
 
 /// A stored answer that the upstream has just confirmed.
-pub fn confirmed(call: &Call, hit: &Hit, attempts: u32) -> Answer {
+pub(super) fn confirmed(call: &Call, hit: &Hit, attempts: u32) -> Answer {
     call.live.metrics.cache(CacheResult::Revalidated);
     let status = CacheStatus::forward(Forward::Stale).forward_status(http::StatusCode::NOT_MODIFIED).stored();
     let mut answer = from_memory(call, hit, status);
@@ -222,7 +222,7 @@ pub fn confirmed(call: &Call, hit: &Hit, attempts: u32) -> Answer {
 }
 
 /// How long past freshness the policy's `stale` fallback may use a copy.
-pub fn stale_fallback(call: &Call) -> Duration {
+pub(super) fn stale_fallback(call: &Call) -> Duration {
     let ages = call.lane.policy.fallback.steps.iter().map(|step| match step {
         FallbackStep::Stale { max_age } => *max_age,
         _ => Duration::ZERO,

@@ -93,6 +93,7 @@ pub struct Caller {
 
 impl Call {
     /// The same request to another upstream, under that upstream's own policy, within what is left of this call.
+    #[must_use]
     pub fn redirected(&self, live: &Arc<Live>) -> Self {
         let target = Target::new(&live.upstream.url.path, self.target.below(), self.target.query());
         let lane = Arc::clone(live.lane(&self.method, target.below()));
@@ -113,6 +114,7 @@ impl Call {
     }
 
     /// The same request for all who wait for its answer: nobody's own haste shortens it.
+    #[must_use]
     pub fn for_flight(&self) -> Self {
         let received = Instant::now();
         Self { deadline: Deadline::of(&self.lane.policy, None, received), received, ..self.clone() }

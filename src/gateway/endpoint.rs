@@ -206,7 +206,7 @@ fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
 
 fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     let Some(value) = headers.get("levee-timeout") else { return Ok(None) };
-    match value.to_str().ok().and_then(|text| quantity::parse_duration(text)) {
+    match value.to_str().ok().and_then(quantity::parse_duration) {
         Some(duration) if !duration.is_zero() => Ok(Some(duration)),
         _ => refuse(ProblemType::InvalidRequest, "The header Levee-Timeout must be a duration such as `1500ms` or `2s`."),
     }

@@ -17,7 +17,7 @@ use crate::models::policy::{Cause, FallbackStep};
 use crate::telemetry::metrics::{self, Outcome};
 
 /// Passes a good answer on; otherwise asks the chain, and says what went wrong where it has no answer either.
-pub async fn complete(
+pub(super) async fn complete(
     gateway: &Arc<Gateway>,
     call: &Arc<Call>,
     body: CallBody,
@@ -75,7 +75,7 @@ impl Trigger {
         match result {
             Ok(answer) => {
                 let wanted = answer.why.by == AnsweredBy::Upstream && policy.statuses.contains(&answer.status);
-                wanted.then(|| Self {
+                wanted.then_some(Self {
                     cause: metrics::FallbackCause::Status,
                     trouble: Trouble::Status(answer.status),
                     attempts: answer.why.attempts,

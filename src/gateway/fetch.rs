@@ -25,35 +25,32 @@ use super::upload::CallBody;
 use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, ResponseHead, StoreRules};
 
 /// What a fetch brought.
-pub enum Fetched {
+pub(super) enum Fetched {
     /// The stored answer still holds, freshened; with the attempts it took.
     Confirmed(Arc<Entry>, u32),
     /// A new answer that may be stored.
-    Storable(Storable),
+    Storable(Box<Storable>),
     /// An answer that may not; whether that will last.
     Passing(Reached, bool),
 }
 
 /// A storable answer whose body is still to come.
-pub struct Storable {
+pub(super) struct Storable {
     plan: Plan,
     reached: Reached,
 }
 
 /// Asks the upstream, with the conditions of what is stored, and decides at the headers.
-pub async fn fetch(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>) -> Result<Fetched, Failed> {
+pub(super) async fn fetch(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>) -> Result<Fetched, Failed> {
     let requested = Instant::now();
     let conditions = hit.map_or(Conditions::Unconditional, Conditions::Stored);
     let reached = reach(gateway, call, &mut CallBody::empty(), conditions).await?;
     if let (Some(hit), StatusCode::NOT_MODIFIED) = (hit, reached.parts.status) {
         let head = head(&reached.parts, requested);
-        return match gateway.cache.freshen(&view(call, true), hit, &head, &rules(call)) {
-            Some(entry) => Ok(Fetched::Confirmed(entry, reached.attempts)),
-            None => {
-                let requested = Instant::now();
-                let again = reach(gateway, call, &mut CallBody::empty(), Conditions::Unconditional).await?;
-                Ok(admit(gateway, call, key, again, requested))
-            }
+        return if let Some(entry) = gateway.cache.freshen(&view(call, true), hit, &head, &rules(call)) { Ok(Fetched::Confirmed(entry, reached.attempts)) } else {
+            let requested = Instant::now();
+            let again = reach(gateway, call, &mut CallBody::empty(), Conditions::Unconditional).await?;
+            Ok(admit(gateway, call, key, again, requested))
         };
     }
     Ok(admit(gateway, call, key, reached, requested))
@@ -62,7 +59,7 @@ pub async fn fetch(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>)
 fn admit(gateway: &Gateway, call: &Call, key: &Key, reached: Reached, requested: Instant) -> Fetched {
     let head = head(&reached.parts, requested);
     match gateway.cache.admit(&view(call, true), key, &head, &rules(call)) {
-        Ok(plan) => Fetched::Storable(Storable { plan, reached }),
+        Ok(plan) => Fetched::Storable(Box::new(Storable { plan, reached })),
         Err(refusal) => {
             let lasting = refusal.is_lasting(reached.parts.status);
             Fetched::Passing(reached, lasting)
@@ -80,7 +77,7 @@ fn rules(call: &Call) -> StoreRules<'_> {
 }
 
 /// The upstream's answer for this caller alone.
-pub fn pass_on(call: &Call, reached: Reached, status: CacheStatus) -> Answer {
+pub(super) fn pass_on(call: &Call, reached: Reached, status: CacheStatus) -> Answer {
     let mut answer = Answer::from(reached);
     rewrite::rewrite_response(&mut answer.headers, &call.live.upstream.url, &call.live.upstream.name);
     answer.why.cache = Some(status);
@@ -88,7 +85,7 @@ pub fn pass_on(call: &Call, reached: Reached, status: CacheStatus) -> Answer {
 }
 
 /// The part of an answer that is being copied.
-pub struct Copying {
+pub(super) struct Copying {
     plan: Plan,
     body: ReachedBody,
     pieces: Option<mpsc::UnboundedSender<Piece>>,
@@ -97,7 +94,7 @@ pub struct Copying {
 
 impl Storable {
     /// Splits into the caller's answer, which streams, and the copy, which [`keep`] makes.
-    pub fn streaming(self, call: &Call, forward: Forward) -> (Answer, Copying) {
+    pub(super) fn streaming(self, call: &Call, forward: Forward) -> (Answer, Copying) {
         let Reached { parts, body, attempts } = self.reached;
         let size = match &body {
             ReachedBody::Streaming(body) => body.size_hint(),
@@ -116,7 +113,7 @@ impl Storable {
 }
 
 /// Copies the body into the cache as it passes, and says how that ended.
-pub async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> Landing {
+pub(super) async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> Landing {
     let Copying { plan, body, mut pieces, attempts } = copying;
     let mut body = match body {
         ReachedBody::Streaming(body) => body,
@@ -162,10 +159,10 @@ fn broken(error: io::Error, mut pieces: Option<mpsc::UnboundedSender<Piece>>, at
 }
 
 /// Who began a flight and waits for its answer, with the reason it went to the upstream.
-pub type Reply = (oneshot::Sender<Result<Answer, Failed>>, Forward);
+pub(super) type Reply = (oneshot::Sender<Result<Answer, Failed>>, Forward);
 
 /// One flight: fetches under the policy's own time, whoever leaves, and lands for all who wait.
-pub async fn fly(
+pub(super) async fn fly(
     gateway: Arc<Gateway>,
     call: Arc<Call>,
     lead: Lead,

@@ -26,7 +26,7 @@ const MOST_WAITERS: usize = 4096;
 
 /// How a flight ended, for those who waited.
 #[derive(Clone)]
-pub enum Landing {
+pub(super) enum Landing {
     /// A whole answer, stored where there was room; with the attempts it took.
     Stored(Arc<Entry>, u32),
     /// The upstream answered with a server error, good for everybody who waited.
@@ -39,7 +39,7 @@ pub enum Landing {
 
 /// A small answer in memory.
 #[derive(Debug)]
-pub struct HeldAnswer {
+pub(super) struct HeldAnswer {
     /// Its status.
     pub status: StatusCode,
     /// Its headers, fit for callers.
@@ -52,7 +52,7 @@ pub struct HeldAnswer {
 
 impl HeldAnswer {
     /// The answer for one who waited.
-    pub fn answer(&self, status: CacheStatus) -> Answer {
+    pub(super) fn answer(&self, status: CacheStatus) -> Answer {
         let (mut parts, ()) = http::Response::new(()).into_parts();
         parts.status = self.status;
         parts.headers = self.headers.clone();
@@ -64,12 +64,12 @@ impl HeldAnswer {
 
 /// The flights under way.
 #[derive(Default)]
-pub struct Flights {
+pub(super) struct Flights {
     active: Mutex<HashMap<Key, watch::Sender<Option<Landing>>>>,
 }
 
 /// The part a caller has in a flight.
-pub enum Part {
+pub(super) enum Part {
     /// It is the first: it must fly.
     Lead(Lead),
     /// Another flies already.
@@ -79,18 +79,18 @@ pub enum Part {
 }
 
 /// The right and the duty to fly; dropping it lands the flight.
-pub struct Lead {
+pub(super) struct Lead {
     flights: Arc<Flights>,
     key: Key,
     landing: watch::Sender<Option<Landing>>,
 }
 
 /// Waits for a flight.
-pub struct Wait(watch::Receiver<Option<Landing>>);
+pub(super) struct Wait(watch::Receiver<Option<Landing>>);
 
 impl Flights {
     /// Joins the flight of that key, or begins it.
-    pub fn join(self: &Arc<Self>, key: &Key) -> Part {
+    pub(super) fn join(self: &Arc<Self>, key: &Key) -> Part {
         let mut active = self.active.lock();
         if let Some(landing) = active.get(key) {
             let full = landing.receiver_count() >= MOST_WAITERS;
@@ -105,7 +105,7 @@ impl Flights {
 
 impl Lead {
     /// Tells everybody who waits, and ends the flight.
-    pub fn land(self, landing: Landing) {
+    pub(super) fn land(self, landing: Landing) {
         self.finish(landing);
     }
 
@@ -127,7 +127,7 @@ impl Drop for Lead {
 
 impl Wait {
     /// Waits until the flight has landed.
-    pub async fn landed(mut self) -> Landing {
+    pub(super) async fn landed(mut self) -> Landing {
         match self.0.wait_for(Option::is_some).await {
             Ok(landing) => landing.clone().unwrap_or(Landing::Alone),
             Err(_) => Landing::Alone,
@@ -187,6 +187,6 @@ impl Body for FlightBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.rest.as_ref().map_or_else(|| self.left.clone(), |rest| rest.size_hint())
+        self.rest.as_ref().map_or_else(|| self.left, http_body::Body::size_hint)
     }
 }

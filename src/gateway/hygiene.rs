@@ -8,15 +8,15 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 ///
 /// A piece that is `.` or `..` once `%2e` is decoded and the piece is split at every spelling of a slash could
 /// mean another resource to the upstream than the one the policy was matched against.
-pub fn refuse_path(path: &str) -> Option<&'static str> {
-    if path.contains('\\') || contains_escape(path, b"5c") {
+pub(super) fn refuse_path(path: &str) -> Option<&'static str> {
+    if path.contains('\\') || contains_escape(path, *b"5c") {
         return Some("the path has a backslash");
     }
-    if path.contains('\0') || contains_escape(path, b"00") {
+    if path.contains('\0') || contains_escape(path, *b"00") {
         return Some("the path has a NUL");
     }
     // Only a dot, plain or encoded, can make a dot segment: most paths stop here.
-    if !path.contains('.') && !contains_escape(path, b"2e") {
+    if !path.contains('.') && !contains_escape(path, *b"2e") {
         return None;
     }
     let decoded = path.replace("%2e", ".").replace("%2E", ".").replace("%2F", "/").replace("%2f", "/");
@@ -26,10 +26,10 @@ pub fn refuse_path(path: &str) -> Option<&'static str> {
         .then_some("the path has a `.` or `..` segment, plain or encoded")
 }
 
-fn contains_escape(path: &str, hex: &[u8; 2]) -> bool {
+fn contains_escape(path: &str, hex: [u8; 2]) -> bool {
     path.as_bytes()
         .windows(3)
-        .any(|window| window[0] == b'%' && window[1..].eq_ignore_ascii_case(hex))
+        .any(|window| window[0] == b'%' && window[1..].eq_ignore_ascii_case(&hex))
 }
 
 /// Headers that belong to one hop (RFC 9110 section 7.6.1) and never travel further.
@@ -55,7 +55,7 @@ const NOT_FORWARDED: [HeaderName; 6] = [
 ];
 
 /// Removes hop-by-hop headers and those the `Connection` header names.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(header::CONNECTION) {
         let nominated: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -75,7 +75,7 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Makes a caller's headers fit to be sent to an upstream: hop-by-hop first, then what would let the caller
 /// speak for a proxy, then everything that is ours.
-pub fn clean_request(headers: &mut HeaderMap) {
+pub(super) fn clean_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     for name in &NOT_FORWARDED {
         headers.remove(name);
@@ -85,13 +85,13 @@ pub fn clean_request(headers: &mut HeaderMap) {
 }
 
 /// Makes an upstream's headers fit to be sent to a caller.
-pub fn clean_response(headers: &mut HeaderMap) {
+pub(super) fn clean_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     remove_prefixed(headers, &["levee-"]);
     let is_html = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| is_document(value));
+        .is_some_and(is_document);
     if is_html {
         // Another party's page must not run as if it were ours: every upstream shares our origin.
         headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
@@ -119,7 +119,7 @@ fn remove_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
 
 /// What a request asks of the protocol beyond a plain exchange.
 #[derive(Debug, PartialEq, Eq)]
-pub enum UpgradeWish {
+pub(super) enum UpgradeWish {
     /// None, or an offer of cleartext HTTP/2 that a server may ignore (RFC 9110 section 7.8).
     Ignorable,
     /// WebSocket or another protocol, which a gateway of calls cannot give.
@@ -127,21 +127,18 @@ pub enum UpgradeWish {
 }
 
 /// Tells whether a request insists on another protocol. Java's client offers `h2c` with every request.
-pub fn upgrade_wish(headers: &HeaderMap) -> UpgradeWish {
+pub(super) fn upgrade_wish(headers: &HeaderMap) -> UpgradeWish {
     let mut offers = headers
         .get_all(header::UPGRADE)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii);
-    match offers.any(|offer| !offer.eq_ignore_ascii_case(b"h2c") && !offer.is_empty()) {
-        true => UpgradeWish::Demanded,
-        false => UpgradeWish::Ignorable,
-    }
+    if offers.any(|offer| !offer.eq_ignore_ascii_case(b"h2c") && !offer.is_empty()) { UpgradeWish::Demanded } else { UpgradeWish::Ignorable }
 }
 
 /// How a request's `Via` header looks from here.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Loop {
+pub(super) enum Loop {
     /// It has not been here.
     No,
     /// It has passed through this process, or through too many of our kind.
@@ -152,7 +149,7 @@ pub enum Loop {
 const MOST_HOPS: usize = 8;
 
 /// Looks for this process's pseudonym in `Via` (RFC 9110 section 7.6.3), or for more of our kind than a chain has.
-pub fn detect_loop(headers: &HeaderMap, pseudonym: &str) -> Loop {
+pub(super) fn detect_loop(headers: &HeaderMap, pseudonym: &str) -> Loop {
     let mut hops = 0;
     for value in headers.get_all(header::VIA) {
         for member in value.as_bytes().split(|byte| *byte == b',') {

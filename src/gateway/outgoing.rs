@@ -15,7 +15,7 @@ use crate::models::policy::Policy;
 use crate::telemetry::metrics::AttemptResult;
 
 /// Tells a Levee behind this one that retrying is done here; its value is the number of the attempt.
-pub const LEVEE_ATTEMPT: HeaderName = HeaderName::from_static("levee-attempt");
+pub(super) const LEVEE_ATTEMPT: HeaderName = HeaderName::from_static("levee-attempt");
 
 /// Whose conditions a request carries.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub enum Conditions<'a> {
 }
 
 /// The request of attempt `number`, in origin form.
-pub fn request(
+pub(super) fn request(
     gateway: &Gateway,
     call: &Call,
     body: RequestBody,
@@ -56,7 +56,7 @@ pub fn request(
 }
 
 /// How an answered attempt counts.
-pub fn result_of_status(policy: &Policy, status: StatusCode, took: Duration) -> AttemptResult {
+pub(super) fn result_of_status(policy: &Policy, status: StatusCode, took: Duration) -> AttemptResult {
     if policy.breaker.fail_statuses.contains(&status) {
         AttemptResult::Failure
     } else if policy.breaker.slow_call.is_some_and(|slow| took > slow.threshold) {
@@ -67,7 +67,7 @@ pub fn result_of_status(policy: &Policy, status: StatusCode, took: Duration) -> 
 }
 
 /// How an attempt without an answer counts.
-pub fn result_of_failure(kind: FailureKind) -> AttemptResult {
+pub(super) fn result_of_failure(kind: FailureKind) -> AttemptResult {
     match kind {
         FailureKind::Timeout => AttemptResult::Timeout,
         FailureKind::Connect | FailureKind::Destination => AttemptResult::ConnectFailure,

@@ -99,8 +99,7 @@ pub async fn reach(
         body.hold(policy.max_body).await?;
     }
     let mut last = once(gateway, call, body, conditions, &mut tries).await;
-    loop {
-        let Verdict::Again { reason, pause, free } = judge(&mut tries, call, body, &last) else { break };
+    while let Verdict::Again { reason, pause, free } = judge(&mut tries, call, body, &last) {
         if gateway.is_stopping() || !admits(&lane.breaker) {
             break;
         }

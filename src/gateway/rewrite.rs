@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use crate::models::policy::BaseUrl;
 
 /// Rewrites every reference in a response's headers. `upstream` is the registered name.
-pub fn rewrite_response(headers: &mut HeaderMap, base: &BaseUrl, upstream: &str) {
+pub(super) fn rewrite_response(headers: &mut HeaderMap, base: &BaseUrl, upstream: &str) {
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         replace_all(headers, &name, |value| rewrite_reference(value, base, upstream));
     }

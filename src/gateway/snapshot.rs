@@ -162,11 +162,11 @@ impl Lane {
         let (owns, owned) = (Owns::of(operation), before.map_or(Owns::NOTHING, |live| live.owned(name)));
         let before = before.and_then(|live| live.lanes.iter().find(|lane| lane.operation.as_deref() == name));
         let shared = |own: bool| root.filter(|_| !own);
-        let breaker = shared(owns.breaker).map(|root| Arc::clone(&root.breaker)).unwrap_or_else(|| {
+        let breaker = shared(owns.breaker).map_or_else(|| {
             let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
             kept.inspect(|breaker| breaker.reconfigure(&policy.breaker))
                 .unwrap_or_else(|| Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics)))
-        });
+        }, |root| Arc::clone(&root.breaker));
         let same_seats =
             before.filter(|lane| owned.concurrency && lane.policy.concurrency == policy.concurrency);
         let seats = shared(owns.concurrency).or(same_seats);

@@ -4,7 +4,7 @@ use super::breaker::{Reason, Sink, State};
 use crate::telemetry::metrics::{BreakerState, Metrics, TransitionReason};
 
 /// A sink for the breaker of `upstream`, or of one of its operations. The counters live as long as the sink.
-pub fn sink(upstream: &str, operation: Option<&str>, metrics: &Metrics) -> Sink {
+pub(super) fn sink(upstream: &str, operation: Option<&str>, metrics: &Metrics) -> Sink {
     let counters = metrics.upstream(upstream).breaker(operation.unwrap_or_default());
     let (upstream, operation) = (upstream.to_owned(), operation.map(str::to_owned));
     Box::new(move |event| {

@@ -38,14 +38,14 @@ type Body = BoxBody<Bytes, io::Error>;
 
 /// The misbehaving upstream while it serves; it ends with the token it was given.
 #[derive(Debug)]
-pub struct Flaky {
+pub(crate) struct Flaky {
     address: SocketAddr,
 }
 
 impl Flaky {
     /// Binds a loopback address and serves it until `token` is cancelled, in tasks of `tracker`. Any other address
     /// is refused: whoever reaches it can change it.
-    pub async fn bind(
+    pub(crate) async fn bind(
         address: SocketAddr,
         tracker: &TaskTracker,
         token: CancellationToken,
@@ -64,7 +64,7 @@ impl Flaky {
     }
 
     /// Where it listens, with the port that was picked for 0.
-    pub fn local_addr(&self) -> SocketAddr {
+    pub(crate) fn local_addr(&self) -> SocketAddr {
         self.address
     }
 }

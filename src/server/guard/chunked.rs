@@ -106,7 +106,7 @@ impl Chunked {
     fn digit(&mut self, byte: u8) -> Result<Step, Refusal> {
         let digit = char::from(byte).to_digit(16).ok_or(SIZE)?;
         let size = self.remaining.checked_mul(16).and_then(|it| it.checked_add(u64::from(digit)));
-        self.remaining = size.filter(|it| *it <= i64::MAX as u64).ok_or(SIZE_OVERFLOW)?;
+        self.remaining = size.filter(|it| i64::try_from(*it).is_ok()).ok_or(SIZE_OVERFLOW)?;
         Ok(Step::Digits)
     }
 

@@ -237,5 +237,5 @@ fn decimal(value: &[u8]) -> Option<u64> {
         let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
         number.checked_mul(10)?.checked_add(digit)
     })?;
-    (number <= i64::MAX as u64).then_some(number)
+    i64::try_from(number).is_ok().then_some(number)
 }
