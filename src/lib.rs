@@ -1,3 +1,4 @@
 //! Levee.
 
 pub mod models;
+pub mod server;

@@ -1,0 +1,101 @@
+//! From the HTTP library's request to the endpoint's answer and back.
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{CONNECTION, HeaderValue};
+use http::uri::Scheme;
+use http::{Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::combinators::BoxBody;
+use hyper::body::Incoming;
+use poem::Endpoint;
+use poem::web::{LocalAddr, RemoteAddr};
+use std::any::Any;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::activity::{Activity, Call};
+use super::drain::Drain;
+use super::problem::{PANICKED, Refusal, TOO_MANY_FIELDS};
+
+/// Answers the requests of one connection.
+pub(super) struct Answering<E> {
+    pub(super) endpoint: Arc<E>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) drain: Drain,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) header_fields: usize,
+}
+
+impl<E: Endpoint<Output = poem::Response>> Answering<E> {
+    /// The answer to one request. Never fails: a panic becomes a 500.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<AnswerBody> {
+        let (call, refused) = Call::begin(&self.activity);
+        let http1 = request.version() < Version::HTTP_2;
+        let crowded = || (request.headers().len() > self.header_fields).then_some(TOO_MANY_FIELDS);
+        let asked = match refused.or_else(crowded) {
+            Some(refusal) => Err(refusal),
+            None => self.ask(request).await,
+        };
+        let refused = asked.is_err();
+        let answer = asked.unwrap_or_else(|refusal| {
+            tracing::debug!(peer = %self.peer, reason = refusal.detail(), "request refused");
+            refusal.response()
+        });
+        let mut answer: Response<BoxBody<Bytes, io::Error>> = answer.into();
+        // The connection decides the version; an upstream's must not shine through.
+        *answer.version_mut() = Version::HTTP_11;
+        if http1 && (refused || self.drain.is_announced()) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        answer.map(|body| AnswerBody { body, _call: call })
+    }
+
+    async fn ask(&self, request: Request<Incoming>) -> Result<poem::Response, Refusal> {
+        let has_body = !request.body().is_end_stream();
+        let (local, remote) = (LocalAddr(self.local.into()), RemoteAddr(self.peer.into()));
+        let request = poem::Request::from((request, local, remote, Scheme::HTTP));
+        let answer = AssertUnwindSafe(self.endpoint.get_response(request)).catch_unwind().await;
+        // A malformed body is the caller's fault, whatever its breaking off looked like to the endpoint.
+        if let Some(refusal) = has_body.then(|| self.activity.body_fault()).flatten() {
+            return Err(refusal);
+        }
+        Ok(answer.unwrap_or_else(|panic| {
+            tracing::error!(peer = %self.peer, panic = message(panic.as_ref()), "an endpoint panicked");
+            PANICKED.response()
+        }))
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// An answer's body; the call is in flight until it has been sent or dropped.
+pub(super) struct AnswerBody {
+    body: BoxBody<Bytes, io::Error>,
+    _call: Call,
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
