@@ -14,6 +14,7 @@ use chunked::Chunked;
 use head::Head;
 
 /// How a request's body is delimited.
+#[derive(Clone, Copy)]
 enum Framing {
     Length(u64),
     Chunked,
@@ -27,14 +28,14 @@ enum Place {
 }
 
 /// What was wrong, and whether the request had been let through when it showed.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Head(Refusal),
     Body(Refusal),
 }
 
 /// The judgement on some bytes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Verdict {
     /// How many of them may go on. The rest begins a head that is not complete: it must be kept and shown again,
     /// with what arrived behind it.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Limits;
 use super::activity::Activity;
-use super::guard::{Fault, Guard};
+use super::guard::{Fault, Guard, Verdict};
 use super::problem::{Refusal, SLOW_HEAD};
 
 /// How a connection with HTTP/2 begins (RFC 9113 §3.4).
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let Inbound::Judged(guard) = &mut self.inbound else { return };
         let verdict = guard.judge(&self.held);
         self.released = verdict.passed;
-        self.settle(verdict.passed > 0, verdict.fault);
+        self.settle(verdict);
     }
 
     /// Reads straight into the library's buffer, and takes back what may not go on. True: there is an answer.
@@ -142,13 +142,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let passed = verdict.passed;
         self.held.extend_from_slice(&read[passed..]);
         buffer.set_filled(before + passed);
-        self.settle(passed > 0, verdict.fault);
+        self.settle(verdict);
         passed > 0
     }
 
     /// Draws the consequences of a verdict: the clock of a pending head, and a refusal.
-    fn settle(&mut self, head_passed: bool, fault: Option<Fault>) {
-        match fault {
+    fn settle(&mut self, verdict: Verdict) {
+        match verdict.fault {
             Some(Fault::Head(refusal)) => self.refuse(refusal),
             Some(Fault::Body(refusal)) => {
                 self.held.truncate(self.released);
@@ -156,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             None => {
                 let pending = matches!(&self.inbound, Inbound::Judged(guard) if guard.in_head());
-                if pending != self.head_pending || (pending && head_passed) {
+                if pending != self.head_pending || (pending && verdict.passed > 0) {
                     self.head_pending = pending;
                     self.activity.head_pending(pending);
                 }

@@ -70,3 +70,19 @@ async fn whoever_was_in_the_queue_when_the_door_closed_is_served() {
     assert_eq!((cut, probe.asked().len()), (0, 1));
     assert!(answer.contains("connection: close"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_refusal_is_not_lost_to_a_reset_when_more_input_is_on_its_way() {
+    let (probe, drain, address, running) = start(Limits::default());
+    let client = async {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request =
+            [&b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n"[..], &vec![b'y'; 100_000]].concat();
+        client.write_all(&request).await.unwrap();
+        assert!(read_to_end(&mut client).await.starts_with("HTTP/1.1 400"));
+        drop(client);
+        assert_eq!(drain.run_to_end(Duration::ZERO, Duration::from_secs(30)).await, 0);
+    };
+    tokio::join!(running, client);
+    assert!(probe.asked().is_empty());
+}
