@@ -9,6 +9,10 @@ mod answer;
 mod connection;
 mod drain;
 mod guard;
+/// The ops port.
+pub mod ops;
+/// Which part answers what.
+pub mod planes;
 mod problem;
 #[cfg(test)]
 mod tests;
