@@ -11,9 +11,7 @@ export CARGO_TARGET_DIR
 # Where tests/setup.sh puts what the tests need.
 CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
 VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
-# Levee refuses variables it does not know; these two are the tests'.
-WITHOUT_OURS := env -u LEVEE_CACHE -u LEVEE_TEST_VENV
-LEVEE := $(WITHOUT_OURS) $(CARGO_TARGET_DIR)/debug/levee
+LEVEE := $(CARGO_TARGET_DIR)/debug/levee
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 STEPS := setup fmt-check lint docs openapi loom unit it
@@ -24,7 +22,7 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/' | expand -t 12
 
 dev: ## Build and run Levee with everything embedded (ARGS="--listen 127.0.0.1:9000" and the like)
-	@exec $(WITHOUT_OURS) cargo run --locked -- dev $(ARGS)
+	@exec cargo run --locked -- dev $(ARGS)
 
 test: ## Install what the tests need, then run every check, saying how long each took
 	@for step in $(STEPS); do \

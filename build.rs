@@ -5,7 +5,8 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=.git/HEAD");
     println!("cargo::rerun-if-env-changed=LEVEE_GIT_REVISION");
-    let revision = std::env::var("LEVEE_GIT_REVISION").ok().or_else(revision).unwrap_or_else(|| "unknown".to_owned());
+    let revision =
+        std::env::var("LEVEE_GIT_REVISION").ok().or_else(revision).unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=LEVEE_GIT_REVISION={revision}");
 }
 

@@ -20,8 +20,8 @@ use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::models::document::Rules;
-use crate::server::planes::{LocalOnly, Planes};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
+use crate::server::planes::{LocalOnly, Planes};
 use crate::server::{Drain, Limits, Server};
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
 use crate::telemetry::metrics::Metrics;
@@ -92,7 +92,8 @@ impl App {
         health.set_started();
 
         let listeners = [data_address, api_address, ops.local_addr()];
-        let network = Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
+        let network =
+            Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
         let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
         upstreams.load().map_err(StartError::Configuration)?;
@@ -103,8 +104,20 @@ impl App {
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
-        let app =
-            Self { settings, data, api, ops, health, metrics, gateway, drain, serving, background, flights, stop };
+        let app = Self {
+            settings,
+            data,
+            api,
+            ops,
+            health,
+            metrics,
+            gateway,
+            drain,
+            serving,
+            background,
+            flights,
+            stop,
+        };
         tracing::info!(data = %app.data, api = %app.api, ops = %app.ops.local_addr(), "ready");
         Ok(app)
     }
@@ -143,7 +156,11 @@ impl App {
         let left = (self.settings.drain_delay + limit).saturating_sub(began.elapsed());
         let flights_cut = tokio::time::timeout(left, self.flights.wait()).await.is_err();
         if cut > 0 || flights_cut {
-            tracing::warn!(connections = cut, flights = self.flights.len(), "the drain overran; the rest was cut");
+            tracing::warn!(
+                connections = cut,
+                flights = self.flights.len(),
+                "the drain overran; the rest was cut"
+            );
         }
         self.stop.cancel();
         self.background.close();

@@ -69,9 +69,11 @@ impl Settings {
             allowed_cidrs: reader
                 .ranges(Setting::AllowedCidrs)
                 .unwrap_or_else(|| if dev { loopback_ranges() } else { Vec::new() }),
-            drain_delay: reader
-                .duration(Setting::DrainDelay)
-                .unwrap_or(if dev { Duration::ZERO } else { Duration::from_secs(5) }),
+            drain_delay: reader.duration(Setting::DrainDelay).unwrap_or(if dev {
+                Duration::ZERO
+            } else {
+                Duration::from_secs(5)
+            }),
             drain_timeout: reader.duration(Setting::DrainTimeout).unwrap_or(Duration::from_secs(45)),
             log: reader.filter(Setting::Log).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.log_format(Setting::LogFormat),
@@ -117,7 +119,11 @@ impl Reader<'_> {
 
     fn ranges(&mut self, setting: Setting) -> Option<Vec<IpNet>> {
         self.read(setting, "a list of address ranges such as 10.0.0.0/8,127.0.0.0/8", |text| {
-            text.split(',').map(str::trim).filter(|range| !range.is_empty()).map(|range| range.parse().ok()).collect()
+            text.split(',')
+                .map(str::trim)
+                .filter(|range| !range.is_empty())
+                .map(|range| range.parse().ok())
+                .collect()
         })
     }
 

@@ -113,6 +113,7 @@ pub enum ProblemType {
     UnknownUpstream,
     MethodNotAllowed,
     PayloadTooLarge,
+    RequestTimeout,
     HeadersTooLarge,
     NotSupported,
     TooManyConcurrent,
@@ -130,13 +131,14 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type, in the order the documentation lists them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::NotFound,
         Self::UnknownUpstream,
         Self::MethodNotAllowed,
         Self::PayloadTooLarge,
+        Self::RequestTimeout,
         Self::HeadersTooLarge,
         Self::NotSupported,
         Self::TooManyConcurrent,
@@ -175,6 +177,7 @@ impl ProblemType {
             Self::UnknownUpstream => ("unknown-upstream", 404, "No upstream has this name"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "This method is not allowed here"),
             Self::PayloadTooLarge => ("payload-too-large", 413, "The body is too large"),
+            Self::RequestTimeout => ("request-timeout", 408, "The request took too long to arrive"),
             Self::HeadersTooLarge => ("headers-too-large", 431, "The request's headers are too large"),
             Self::NotSupported => ("not-supported", 501, "This is not supported"),
             Self::TooManyConcurrent => ("too-many-concurrent", 429, "You have too many calls in flight"),

@@ -34,12 +34,12 @@ pub mod call;
 pub mod deadline;
 /// Poem on one side, a call on the other.
 pub mod endpoint;
-/// One exchange for the cache.
-mod fetch;
 /// What can go wrong.
 pub mod failure;
 /// Stage 3.
 mod fallback;
+/// One exchange for the cache.
+mod fetch;
 /// Stage 5.
 mod flight;
 /// What may pass.
@@ -80,7 +80,8 @@ impl Gateway {
     /// A gateway with no upstreams yet. Its flights run on `tasks`.
     pub fn new(cache: HttpCache, tasks: TaskTracker) -> Arc<Self> {
         let pseudonym = format!("levee-{:08x}", fastrand::u32(..));
-        let via = HeaderValue::from_str(&format!("1.1 {pseudonym}")).expect("hexadecimal digits are a valid value");
+        let via =
+            HeaderValue::from_str(&format!("1.1 {pseudonym}")).expect("hexadecimal digits are a valid value");
         Arc::new(Self {
             snapshot: ArcSwap::default(),
             cache: Arc::new(cache),

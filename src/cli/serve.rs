@@ -22,7 +22,9 @@ pub(super) fn run(arguments: &SettingArguments) -> ExitCode {
         );
     }
     if settings.as_ref().is_some_and(|settings| settings.upstreams.is_none()) {
-        faults.push("LEVEE_UPSTREAMS (or --upstreams): names no file or folder of upstream documents".to_owned());
+        faults.push(
+            "LEVEE_UPSTREAMS (or --upstreams): names no file or folder of upstream documents".to_owned(),
+        );
     }
     let Some(settings) = settings.filter(|_| faults.is_empty()) else { return refused(&faults) };
     let source = Source::Path(settings.upstreams.clone().unwrap_or_default());

@@ -25,7 +25,8 @@ const FIELDS: &[&str] = &[
 /// other sources'.
 pub(super) fn read(file: &Path, given: &mut Given) -> Result<(), Vec<String>> {
     let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
     let documents = node::parse(&name, &text);
     if documents.len() > 1 {
         return Err(vec![format!("{name}: has {} documents; settings are one", documents.len())]);

@@ -8,7 +8,11 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap};
 
 /// Why an anonymous call is refused, or `None`.
-pub fn refuse_anonymous(peer: Option<IpAddr>, headers: &HeaderMap, authority: Option<&str>) -> Option<&'static str> {
+pub fn refuse_anonymous(
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    authority: Option<&str>,
+) -> Option<&'static str> {
     if !peer.is_some_and(|peer| peer.to_canonical().is_loopback()) {
         return Some("anonymous calls are accepted from loopback addresses only");
     }
@@ -19,9 +23,12 @@ pub fn refuse_anonymous(peer: Option<IpAddr>, headers: &HeaderMap, authority: Op
     if headers.contains_key(header::ORIGIN) {
         return Some("anonymous calls with an Origin header are refused: they come from a web page");
     }
-    let forwarded = |name: &http::HeaderName| *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-");
+    let forwarded =
+        |name: &http::HeaderName| *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-");
     if headers.keys().any(forwarded) {
-        return Some("anonymous calls with a Forwarded or X-Forwarded header are refused: they come through a proxy");
+        return Some(
+            "anonymous calls with a Forwarded or X-Forwarded header are refused: they come through a proxy",
+        );
     }
     None
 }
@@ -31,7 +38,8 @@ fn names_this_machine(authority: &str) -> bool {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

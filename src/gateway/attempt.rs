@@ -112,7 +112,8 @@ fn timed_out(waited: Duration) -> Failure {
 }
 
 fn circuit_open(rejected: &Rejected) -> Failure {
-    let detail = format!("The circuit breaker of this upstream lets no calls through: {}.", rejected.why.as_str());
+    let detail =
+        format!("The circuit breaker of this upstream lets no calls through: {}.", rejected.why.as_str());
     Failure::new(FailureKind::CircuitOpen, "destination_unavailable", detail)
         .with_retry_after(rejected.retry_after)
         .with_nothing_sent()

@@ -25,7 +25,11 @@ use crate::models::policy::FallbackStep;
 use crate::telemetry::metrics::{CacheResult, Outcome};
 
 /// Answers from memory where it may, else from the upstream.
-pub(super) async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Result<Answer, Failed> {
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    body: &mut CallBody,
+) -> Result<Answer, Failed> {
     let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     call.live.metrics.cache(result_of(&lookup));
@@ -37,10 +41,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut 
         }
         Lookup::OnlyIfCached => Err(only_if_cached()),
         Lookup::HitForMiss(key) => alone(gateway, call, key, None, forward).await,
-        Lookup::Reload { key, hit } => {
-            
-            alone(gateway, call, key, hit, forward).await
-        }
+        Lookup::Reload { key, hit } => alone(gateway, call, key, hit, forward).await,
         Lookup::Miss(key) => together(gateway, call, key, None, forward).await,
         Lookup::MustRevalidate(hit) => together(gateway, call, hit.key(), Some(hit), forward).await,
         Lookup::Stale { hit, while_revalidate: true, .. } => {
@@ -104,10 +105,12 @@ async fn alone(
     forward: Forward,
 ) -> Result<Answer, Failed> {
     match fetch::fetch(gateway, call, &key, hit.as_ref()).await? {
-        Fetched::Confirmed(entry, attempts) => match gateway.cache.share(&entry, &view(call, true), &key, Instant::now()) {
-            Some(hit) => Ok(confirmed(call, &hit, attempts)),
-            None => direct(gateway, call, forward).await,
-        },
+        Fetched::Confirmed(entry, attempts) => {
+            match gateway.cache.share(&entry, &view(call, true), &key, Instant::now()) {
+                Some(hit) => Ok(confirmed(call, &hit, attempts)),
+                None => direct(gateway, call, forward).await,
+            }
+        }
         Fetched::Storable(storable) => {
             let (answer, copy) = storable.streaming(call, forward);
             gateway.tasks.spawn(fetch::keep(Arc::clone(gateway), key, copy));
@@ -134,7 +137,14 @@ async fn together(
         Part::Full => Err(waiting_room_full()),
         Part::Lead(lead) => {
             let (reply, answer) = oneshot::channel();
-            gateway.tasks.spawn(fetch::fly(Arc::clone(gateway), Arc::clone(call), lead, key, hit, Some((reply, forward))));
+            gateway.tasks.spawn(fetch::fly(
+                Arc::clone(gateway),
+                Arc::clone(call),
+                lead,
+                key,
+                hit,
+                Some((reply, forward)),
+            ));
             match timeout_at(call.deadline.inner, answer).await {
                 Ok(Ok(answer)) => answer,
                 Ok(Err(_)) => Err(ended_early()),
@@ -209,7 +219,13 @@ fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
     let mut headers = hit.headers();
     rewrite::rewrite_response(&mut headers, &call.live.upstream.url, &call.live.upstream.name);
     let why = Why { by: AnsweredBy::Cache, cache: Some(status), ..Why::default() };
-    Answer { status: hit.status(), headers, body: AnswerBody::Whole(hit.body()), why, outcome: Outcome::Cache }
+    Answer {
+        status: hit.status(),
+        headers,
+        body: AnswerBody::Whole(hit.body()),
+        why,
+        outcome: Outcome::Cache,
+    }
 }
 
 /// A stored answer that the upstream has just confirmed.

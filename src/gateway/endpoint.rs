@@ -2,6 +2,7 @@
 //! and writes the answer with its explanation.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,30 +41,47 @@ impl Proxy {
     pub fn new(gateway: Arc<Gateway>) -> Self {
         Self { gateway }
     }
+
+    /// Answers a request that came from `peer`.
+    pub async fn answer(&self, request: Request, peer: Option<IpAddr>) -> Response {
+        let id = new_call_id();
+        let mut buffer = Uuid::encode_buffer();
+        let id_text = &*id.hyphenated().encode_lower(&mut buffer);
+        match admit(&self.gateway, request, peer, id) {
+            Ok((call, body)) => {
+                let live = Arc::clone(&call.live);
+                let mut answer = answered(&self.gateway, call, body).await;
+                answer.explain(id_text, Some(&live.upstream.name));
+                respond(answer)
+            }
+            Err(refusal) => refused(refusal.kind, &refusal.detail, id_text),
+        }
+    }
 }
+
+/// A refusal of something that never became a call, with an id of its own for the log.
+pub fn refusal(kind: ProblemType, detail: &str) -> Response {
+    refused(kind, detail, &new_call_id().to_string())
+}
+
+fn refused(kind: ProblemType, detail: &str, id: &str) -> Response {
+    let mut answer = Answer::plain_problem(kind, detail, id);
+    if kind == ProblemType::MethodNotAllowed {
+        answer.headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
+    }
+    answer.explain(id, None);
+    tracing::debug!(call_id = id, problem = kind.slug(), detail, "refused before any upstream");
+    respond(answer)
+}
+
+const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl Endpoint for Proxy {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let id = new_call_id();
-        let mut name = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id_text = &*id.hyphenated().encode_lower(&mut name);
-        let mut answer = match admit(&self.gateway, request, id) {
-            Ok((call, body)) => {
-                let upstream = Arc::clone(&call.live);
-                let mut answer = answered(&self.gateway, call, body).await;
-                answer.explain(id_text, Some(&upstream.upstream.name));
-                return Ok(respond(answer));
-            }
-            Err(refusal) => Answer::plain_problem(refusal.kind, &refusal.detail, id_text),
-        };
-        if answer.status == http::StatusCode::METHOD_NOT_ALLOWED {
-            answer.headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
-        }
-        answer.explain(id_text, None);
-        tracing::debug!(call_id = id_text, status = answer.status.as_u16(), "call refused before any upstream");
-        Ok(respond(answer))
+        let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+        Ok(self.answer(request, peer).await)
     }
 }
 
@@ -129,8 +147,12 @@ fn refuse<T>(kind: ProblemType, detail: impl Into<String>) -> Result<T, Refusal>
 const MOST_FIELDS: usize = 100;
 const MOST_HEADER_BYTES: usize = 64 * 1024;
 
-fn admit(gateway: &Gateway, mut request: Request, id: Uuid) -> Result<(Call, CallBody), Refusal> {
-    let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
+fn admit(
+    gateway: &Gateway,
+    mut request: Request,
+    peer: Option<IpAddr>,
+    id: Uuid,
+) -> Result<(Call, CallBody), Refusal> {
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
     if let Some(why) = refuse_anonymous(peer, request.headers(), authority) {
         return refuse(ProblemType::Unauthorized, format!("This call proves no identity, and {why}."));
@@ -150,7 +172,8 @@ fn admit(gateway: &Gateway, mut request: Request, id: Uuid) -> Result<(Call, Cal
     hygiene::clean_request(&mut headers);
     let (headers, unruled) = ruled(headers, &lane);
     let caller = Caller { key: caller_key(peer), partition_seed: gateway.partition_seed };
-    let call = Call { id, live, lane, method, target, headers, unruled, caller, received, below_levee, deadline };
+    let call =
+        Call { id, live, lane, method, target, headers, unruled, caller, received, below_levee, deadline };
     Ok((call, body))
 }
 
@@ -163,7 +186,10 @@ fn locate(gateway: &Gateway, request: &Request) -> Result<(Arc<Live>, Target), R
     let below = path.strip_prefix(PREFIX).unwrap_or_default();
     let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
     let Some(live) = gateway.upstream(name) else {
-        return refuse(ProblemType::UnknownUpstream, format!("No upstream is registered as \"{}\".", shown(name)));
+        return refuse(
+            ProblemType::UnknownUpstream,
+            format!("No upstream is registered as \"{}\".", shown(name)),
+        );
     };
     let target = Target::new(&live.upstream.url.path, rest, request.original_uri().query());
     Ok((live, target))
@@ -177,27 +203,37 @@ fn shown(text: &str) -> String {
 fn check_protocol(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     if *request.method() == Method::CONNECT || hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
-        return refuse(ProblemType::NotSupported, "Upgrades, WebSocket and CONNECT cannot pass through Levee.");
+        return refuse(
+            ProblemType::NotSupported,
+            "Upgrades, WebSocket and CONNECT cannot pass through Levee.",
+        );
     }
     if *request.method() == Method::TRACE {
         return refuse(ProblemType::MethodNotAllowed, "TRACE would show headers that are not the caller's.");
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if headers.len() > MOST_FIELDS || bytes > MOST_HEADER_BYTES {
-        let detail = format!("At most {MOST_FIELDS} header fields and {MOST_HEADER_BYTES} bytes of them are accepted.");
+        let detail = format!(
+            "At most {MOST_FIELDS} header fields and {MOST_HEADER_BYTES} bytes of them are accepted."
+        );
         return refuse(ProblemType::HeadersTooLarge, detail);
     }
     if hygiene::detect_loop(headers, &gateway.pseudonym) == Loop::Yes {
-        return refuse(ProblemType::LoopDetected, "The Via header shows that this call has been here before.");
+        return refuse(
+            ProblemType::LoopDetected,
+            "The Via header shows that this call has been here before.",
+        );
     }
     Ok(())
 }
 
 fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Refusal> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match length {
         Some(length) if length > limit => {
-            let detail = format!("The body has {length} bytes; `limits.request` of this upstream is {limit}.");
+            let detail =
+                format!("The body has {length} bytes; `limits.request` of this upstream is {limit}.");
             refuse(ProblemType::PayloadTooLarge, detail)
         }
         _ => Ok(()),
@@ -208,21 +244,25 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
     let Some(value) = headers.get("levee-timeout") else { return Ok(None) };
     match value.to_str().ok().and_then(quantity::parse_duration) {
         Some(duration) if !duration.is_zero() => Ok(Some(duration)),
-        _ => refuse(ProblemType::InvalidRequest, "The header Levee-Timeout must be a duration such as `1500ms` or `2s`."),
+        _ => refuse(
+            ProblemType::InvalidRequest,
+            "The header Levee-Timeout must be a duration such as `1500ms` or `2s`.",
+        ),
     }
 }
 
 /// Anonymous callers are told apart by address.
-fn caller_key(peer: Option<std::net::IpAddr>) -> u64 {
+fn caller_key(peer: Option<IpAddr>) -> u64 {
     peer.map_or(0, |peer| match peer.to_canonical() {
-        std::net::IpAddr::V4(address) => u64::from(address.to_bits()),
-        std::net::IpAddr::V6(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),
     })
 }
 
 /// A UUID of version 7 from the wall clock and a fast generator: call ids need not be secret.
 fn new_call_id() -> Uuid {
-    let millis = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let millis =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut random = [0; 10];
     random[..8].copy_from_slice(&fastrand::u64(..).to_ne_bytes());
     random[8..].copy_from_slice(&fastrand::u16(..).to_ne_bytes());
@@ -230,7 +270,8 @@ fn new_call_id() -> Uuid {
 }
 
 fn respond(answer: Answer) -> Response {
-    let mut response = Response::builder().status(answer.status).body(poem::Body::from(BoxBody::new(answer.body)));
+    let mut response =
+        Response::builder().status(answer.status).body(poem::Body::from(BoxBody::new(answer.body)));
     *response.headers_mut() = answer.headers;
     response
 }

@@ -74,7 +74,8 @@ impl Trigger {
         }
         match result {
             Ok(answer) => {
-                let wanted = answer.why.by == AnsweredBy::Upstream && policy.statuses.contains(&answer.status);
+                let wanted =
+                    answer.why.by == AnsweredBy::Upstream && policy.statuses.contains(&answer.status);
                 wanted.then_some(Self {
                     cause: metrics::FallbackCause::Status,
                     trouble: Trouble::Status(answer.status),

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::Gateway;
 use super::answer::{Answer, AnswerBody};
-use super::call::Call;
 use super::caching::{confirmed, stale_fallback, view};
+use super::call::Call;
 use super::failure::{Failure, FailureKind};
 use super::flight::{FlightBody, HeldAnswer, Landing, Lead, Piece};
 use super::outgoing::Conditions;
@@ -41,13 +41,20 @@ pub(super) struct Storable {
 }
 
 /// Asks the upstream, with the conditions of what is stored, and decides at the headers.
-pub(super) async fn fetch(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>) -> Result<Fetched, Failed> {
+pub(super) async fn fetch(
+    gateway: &Gateway,
+    call: &Call,
+    key: &Key,
+    hit: Option<&Hit>,
+) -> Result<Fetched, Failed> {
     let requested = Instant::now();
     let conditions = hit.map_or(Conditions::Unconditional, Conditions::Stored);
     let reached = reach(gateway, call, &mut CallBody::empty(), conditions).await?;
     if let (Some(hit), StatusCode::NOT_MODIFIED) = (hit, reached.parts.status) {
         let head = head(&reached.parts, requested);
-        return if let Some(entry) = gateway.cache.freshen(&view(call, true), hit, &head, &rules(call)) { Ok(Fetched::Confirmed(entry, reached.attempts)) } else {
+        return if let Some(entry) = gateway.cache.freshen(&view(call, true), hit, &head, &rules(call)) {
+            Ok(Fetched::Confirmed(entry, reached.attempts))
+        } else {
             let requested = Instant::now();
             let again = reach(gateway, call, &mut CallBody::empty(), Conditions::Unconditional).await?;
             Ok(admit(gateway, call, key, again, requested))

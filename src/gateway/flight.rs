@@ -100,7 +100,6 @@ impl Flights {
         active.insert(key.clone(), landing.clone());
         Part::Lead(Lead { flights: Arc::clone(self), key: key.clone(), landing })
     }
-
 }
 
 impl Lead {
@@ -119,7 +118,11 @@ impl Lead {
 impl Drop for Lead {
     fn drop(&mut self) {
         if self.landing.borrow().is_none() {
-            let failure = Failure::new(FailureKind::Internal, "proxy_internal_error", "The shared request ended early.");
+            let failure = Failure::new(
+                FailureKind::Internal,
+                "proxy_internal_error",
+                "The shared request ended early.",
+            );
             self.finish(Landing::Failed(Failed::from(failure)));
         }
     }

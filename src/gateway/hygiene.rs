@@ -27,9 +27,7 @@ pub(super) fn refuse_path(path: &str) -> Option<&'static str> {
 }
 
 fn contains_escape(path: &str, hex: [u8; 2]) -> bool {
-    path.as_bytes()
-        .windows(3)
-        .any(|window| window[0] == b'%' && window[1..].eq_ignore_ascii_case(&hex))
+    path.as_bytes().windows(3).any(|window| window[0] == b'%' && window[1..].eq_ignore_ascii_case(&hex))
 }
 
 /// Headers that belong to one hop (RFC 9110 section 7.6.1) and never travel further.
@@ -88,10 +86,8 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 pub(super) fn clean_response(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     remove_prefixed(headers, &["levee-"]);
-    let is_html = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(is_document);
+    let is_html =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_document);
     if is_html {
         // Another party's page must not run as if it were ours: every upstream shares our origin.
         headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
@@ -133,7 +129,11 @@ pub(super) fn upgrade_wish(headers: &HeaderMap) -> UpgradeWish {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii);
-    if offers.any(|offer| !offer.eq_ignore_ascii_case(b"h2c") && !offer.is_empty()) { UpgradeWish::Demanded } else { UpgradeWish::Ignorable }
+    if offers.any(|offer| !offer.eq_ignore_ascii_case(b"h2c") && !offer.is_empty()) {
+        UpgradeWish::Demanded
+    } else {
+        UpgradeWish::Ignorable
+    }
 }
 
 /// How a request's `Via` header looks from here.
@@ -169,8 +169,18 @@ mod tests {
 
     #[test]
     fn dot_segments_in_every_spelling_are_refused() {
-        for path in ["/a/../b", "/..", "/a/%2e%2E/b", "/a/.%2e", "/a%2f..%2fb", "/./a", "/a/%2e", "/a%5c..", "/a\\b", "/%00"]
-        {
+        for path in [
+            "/a/../b",
+            "/..",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/a%2f..%2fb",
+            "/./a",
+            "/a/%2e",
+            "/a%5c..",
+            "/a\\b",
+            "/%00",
+        ] {
             assert!(refuse_path(path).is_some(), "{path}");
         }
     }

@@ -39,8 +39,9 @@ pub(super) fn request(
 ) -> Result<Request<RequestBody>, Failure> {
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();
-    *request.uri_mut() = call.target.text().parse::<Uri>()
-        .map_err(|_| Failure::new(FailureKind::Internal, "proxy_internal_error", "The path cannot be sent."))?;
+    *request.uri_mut() = call.target.text().parse::<Uri>().map_err(|_| {
+        Failure::new(FailureKind::Internal, "proxy_internal_error", "The path cannot be sent.")
+    })?;
     let headers = request.headers_mut();
     *headers = call.headers.clone();
     match conditions {

@@ -141,10 +141,22 @@ async fn once(
     let request = outgoing::request(gateway, call, body.for_attempt(), tries, number, conditions)?;
     let began = Instant::now();
     let limit = call.lane.attempt_limit(&call.method, &call.headers);
-    let made = attempt(&call.lane, &call.live.transport, request, body.upload(), call.caller.key, limit, call.deadline.inner).await;
+    let made = attempt(
+        &call.lane,
+        &call.live.transport,
+        request,
+        body.upload(),
+        call.caller.key,
+        limit,
+        call.deadline.inner,
+    )
+    .await;
     match made {
         Ok(Exchange { mut parts, body }) => {
-            call.live.metrics.attempt(outgoing::result_of_status(&call.lane.policy, parts.status, began.elapsed()), began.elapsed());
+            call.live.metrics.attempt(
+                outgoing::result_of_status(&call.lane.policy, parts.status, began.elapsed()),
+                began.elapsed(),
+            );
             hygiene::clean_response(&mut parts.headers);
             gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })

@@ -182,7 +182,13 @@ mod tests {
 
     #[test]
     fn references_elsewhere_stay() {
-        for from in ["http://api.example.com/v1/x", "https://other.example/v1", "x/y", "?page=2", "https://api.example.com:8443/v1"] {
+        for from in [
+            "http://api.example.com/v1/x",
+            "https://other.example/v1",
+            "x/y",
+            "?page=2",
+            "https://api.example.com:8443/v1",
+        ] {
             assert_eq!(rewrite_reference(from, &base(), "rates"), None, "{from}");
         }
     }
@@ -192,7 +198,9 @@ mod tests {
         let links = r#"<https://api.example.com/v1/x?page=2>; rel="next"; title="a <b>, c", </v1/x>; rel=first, <https://e.org/>; rel=license"#;
         assert_eq!(
             rewrite_links(links, &base(), "rates").as_deref(),
-            Some(r#"</proxy/rates/x?page=2>; rel="next"; title="a <b>, c", </proxy/rates/x>; rel=first, <https://e.org/>; rel=license"#)
+            Some(
+                r#"</proxy/rates/x?page=2>; rel="next"; title="a <b>, c", </proxy/rates/x>; rel=first, <https://e.org/>; rel=license"#
+            )
         );
     }
 

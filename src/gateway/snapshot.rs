@@ -162,11 +162,15 @@ impl Lane {
         let (owns, owned) = (Owns::of(operation), before.map_or(Owns::NOTHING, |live| live.owned(name)));
         let before = before.and_then(|live| live.lanes.iter().find(|lane| lane.operation.as_deref() == name));
         let shared = |own: bool| root.filter(|_| !own);
-        let breaker = shared(owns.breaker).map_or_else(|| {
-            let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
-            kept.inspect(|breaker| breaker.reconfigure(&policy.breaker))
-                .unwrap_or_else(|| Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics)))
-        }, |root| Arc::clone(&root.breaker));
+        let breaker = shared(owns.breaker).map_or_else(
+            || {
+                let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
+                kept.inspect(|breaker| breaker.reconfigure(&policy.breaker)).unwrap_or_else(|| {
+                    Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics))
+                })
+            },
+            |root| Arc::clone(&root.breaker),
+        );
         let same_seats =
             before.filter(|lane| owned.concurrency && lane.policy.concurrency == policy.concurrency);
         let seats = shared(owns.concurrency).or(same_seats);
@@ -178,13 +182,16 @@ impl Lane {
             policy: policy.clone(),
             attempt_timeout: attempt_timeout(policy),
             breaker,
-            bulkhead: seats
-                .map_or_else(|| Arc::new(Bulkhead::new(&policy.concurrency)), |lane| Arc::clone(&lane.bulkhead)),
+            bulkhead: seats.map_or_else(
+                || Arc::new(Bulkhead::new(&policy.concurrency)),
+                |lane| Arc::clone(&lane.bulkhead),
+            ),
             callers: seats.map_or_else(
                 || Arc::new(CallerBulkhead::new(&policy.concurrency)),
                 |lane| Arc::clone(&lane.callers),
             ),
-            budget: budget.map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
+            budget: budget
+                .map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
         }
     }
 
@@ -265,7 +272,11 @@ mod tests {
             assert_eq!(matches_template(&quote, path), expected, "{path}");
         }
         let rest = [Segment::Literal("v".into()), Segment::Rest];
-        assert!(matches_template(&rest, "/v") && matches_template(&rest, "/v/a/b") && !matches_template(&rest, "/w"));
+        assert!(
+            matches_template(&rest, "/v")
+                && matches_template(&rest, "/v/a/b")
+                && !matches_template(&rest, "/w")
+        );
         assert!(matches_template(&[Segment::Literal(String::new())], "/"));
     }
 }

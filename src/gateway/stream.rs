@@ -104,7 +104,11 @@ impl UpstreamBody {
             silence.as_mut().reset(end.map_or(idle_end, |end| end.min(idle_end)));
         }
         silence.as_mut().poll(context).map(|()| {
-            let rule = if end.is_some_and(|end| Instant::now() >= end) { "timeout.body" } else { "timeout.idleBody" };
+            let rule = if end.is_some_and(|end| Instant::now() >= end) {
+                "timeout.body"
+            } else {
+                "timeout.idleBody"
+            };
             io::Error::new(io::ErrorKind::TimedOut, format!("the response body exceeded `{rule}`"))
         })
     }

@@ -39,11 +39,14 @@ impl Upload {
     /// The caller's fault, where there is one.
     pub fn fault(&self) -> Option<Failure> {
         let (kind, detail) = match self.0.load(Ordering::Acquire) {
-            TOO_LARGE => {
-                (FailureKind::BodyTooLarge, "The request body is larger than `limits.request` of this upstream allows.")
-            }
+            TOO_LARGE => (
+                FailureKind::BodyTooLarge,
+                "The request body is larger than `limits.request` of this upstream allows.",
+            ),
             BROKEN => (FailureKind::BodyBroken, "The request body broke off."),
-            SILENT => (FailureKind::BodyBroken, "The request body fell silent for longer than `timeout.idleBody`."),
+            SILENT => {
+                (FailureKind::BodyBroken, "The request body fell silent for longer than `timeout.idleBody`.")
+            }
             _ => return None,
         };
         Some(Failure::new(kind, "http_request_error", detail))
@@ -80,7 +83,8 @@ impl CallBody {
             return Self::empty();
         }
         let upload = Arc::<Upload>::default();
-        let stream = CallerBody { inner: body, limit, seen: 0, idle, silence: None, upload: Arc::clone(&upload) };
+        let stream =
+            CallerBody { inner: body, limit, seen: 0, idle, silence: None, upload: Arc::clone(&upload) };
         Self { source: Source::Stream(stream), upload }
     }
 
@@ -113,7 +117,8 @@ impl CallBody {
         let mut held = BytesMut::new();
         while let Some(frame) = stream.frame().await {
             let frame = frame.map_err(|error| {
-                let broken = || Failure::new(FailureKind::BodyBroken, "http_request_error", error.to_string());
+                let broken =
+                    || Failure::new(FailureKind::BodyBroken, "http_request_error", error.to_string());
                 self.upload.fault().unwrap_or_else(broken)
             })?;
             if let Ok(data) = frame.into_data() {

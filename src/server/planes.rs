@@ -2,12 +2,11 @@
 //!
 //! A branch on the raw path instead of a router, because the data plane must see the bytes as they were sent.
 
-use poem::http::{StatusCode, header};
 use poem::{Endpoint, Request, Response};
 
-use crate::error::{ProblemType, problem_body};
+use crate::error::ProblemType;
 use crate::gateway::access::refuse_anonymous;
-use crate::gateway::endpoint::{PREFIX, Proxy};
+use crate::gateway::endpoint::{PREFIX, Proxy, refusal};
 
 /// The endpoint of a listener.
 pub struct Planes<C> {
@@ -48,7 +47,10 @@ impl Endpoint for Nothing {
     type Output = Response;
 
     async fn call(&self, _request: Request) -> poem::Result<Response> {
-        Ok(problem(ProblemType::NotFound, "Calls go to /proxy/{upstream}/…; the control plane has a port of its own."))
+        Ok(refusal(
+            ProblemType::NotFound,
+            "Calls go to /proxy/{upstream}/…; the control plane has a port of its own.",
+        ))
     }
 }
 
@@ -71,15 +73,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for LocalOnly<E> {
         let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
         let authority = request.original_uri().authority().map(poem::http::uri::Authority::as_str);
         match refuse_anonymous(peer, request.headers(), authority) {
-            Some(why) => Ok(problem(ProblemType::Unauthorized, &format!("This request proves no identity, and {why}."))),
+            Some(why) => Ok(refusal(
+                ProblemType::Unauthorized,
+                &format!("This request proves no identity, and {why}."),
+            )),
             None => self.inner.call(request).await,
         }
     }
-}
-
-fn problem(kind: ProblemType, detail: &str) -> Response {
-    Response::builder()
-        .status(StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        .header(header::CONTENT_TYPE, "application/problem+json")
-        .body(problem_body(kind, detail, "about:blank"))
 }

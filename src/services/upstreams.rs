@@ -51,8 +51,9 @@ pub fn read_paths(paths: &[PathBuf], rules: &Rules) -> Result<Vec<Upstream>, Vec
     let mut texts = Vec::new();
     for path in paths {
         match files(path) {
-            Ok(files) => texts
-                .extend(files.into_iter().map(|file| (file.display().to_string(), std::fs::read_to_string(&file)))),
+            Ok(files) => texts.extend(
+                files.into_iter().map(|file| (file.display().to_string(), std::fs::read_to_string(&file))),
+            ),
             Err(error) => texts.push((path.display().to_string(), Err(error))),
         }
     }
@@ -76,7 +77,13 @@ fn read_all(
 }
 
 fn unreadable(file: String, error: &std::io::Error) -> Fault {
-    Fault { file, line: 1, upstream: None, field: "file".to_owned(), reason: format!("cannot be read: {error}") }
+    Fault {
+        file,
+        line: 1,
+        upstream: None,
+        field: "file".to_owned(),
+        reason: format!("cannot be read: {error}"),
+    }
 }
 
 fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
@@ -123,7 +130,13 @@ pub struct UpstreamsService {
 
 impl UpstreamsService {
     /// A service over one source; nothing is published yet.
-    pub fn new(source: Source, rules: Rules, gateway: Arc<Gateway>, around: Surroundings, faults: FileFaults) -> Self {
+    pub fn new(
+        source: Source,
+        rules: Rules,
+        gateway: Arc<Gateway>,
+        around: Surroundings,
+        faults: FileFaults,
+    ) -> Self {
         Self { source, rules, gateway, around, faults, seen: Mutex::default() }
     }
 
@@ -134,7 +147,8 @@ impl UpstreamsService {
         let loaded = read(&self.source, &self.rules)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())
             .and_then(|upstreams| {
-                Snapshot::compile(upstreams, &self.gateway.snapshot(), &self.around).map_err(|fault| vec![fault])
+                Snapshot::compile(upstreams, &self.gateway.snapshot(), &self.around)
+                    .map_err(|fault| vec![fault])
             });
         match loaded {
             Ok(snapshot) => {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use crate::models::decode::quantity::parse_duration;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 /// Longest `latency`.
