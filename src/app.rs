@@ -220,3 +220,6 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         gateway.cache().sweep(now);
     }
 }
+
+#[cfg(test)]
+mod control_plane_tests;

@@ -104,7 +104,7 @@ pub async fn reach(
             break;
         }
         if let Ok(answered) = last {
-            match answered.set_aside().await {
+            match Box::pin(answered.set_aside()).await {
                 Ok(aside) => last = Ok(aside),
                 Err(streaming) => {
                     last = Ok(streaming);
