@@ -96,7 +96,7 @@ pub async fn reach(
     let policy = &lane.policy.retry;
     let mut tries = Tries::new(policy, &call.method, &call.headers, call.below_levee);
     if tries.may_repeat() {
-        body.hold(policy.max_body).await?;
+        hold(body, policy.max_body, call.deadline.inner).await?;
     }
     let mut last = once(gateway, call, body, conditions, &mut tries).await;
     while let Verdict::Again { reason, pause, free } = judge(&mut tries, call, body, &last) {
@@ -125,6 +125,14 @@ pub async fn reach(
         last = next;
     }
     conclude(last, seat, tries.made())
+}
+
+/// Reads a small body, for as long as the call has: a caller that drips must not hold its seat for ever.
+async fn hold(body: &mut CallBody, most: u64, deadline: Instant) -> Result<(), Failure> {
+    tokio::time::timeout_at(deadline, body.hold(most)).await.unwrap_or_else(|_| {
+        let detail = "The request body did not arrive within the call's time.";
+        Err(Failure::new(FailureKind::BodyBroken, "http_request_error", detail))
+    })
 }
 
 /// How the last attempt ended.
