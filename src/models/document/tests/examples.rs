@@ -1,11 +1,12 @@
 //! The shipped examples, those that are switched off included.
 
 use super::*;
+use crate::models::address::LOOPBACK;
 
 const EXAMPLES: &str = include_str!("../../../../examples/upstreams.yaml");
 
 fn dev() -> Rules {
-    Rules { allowed_cidrs: Vec::new(), dev: true }
+    Rules { allowed_cidrs: LOOPBACK.to_vec() }
 }
 
 #[test]
