@@ -1,7 +1,7 @@
 //! The settings of a process, refused with every fault at once before anything is bound.
 //!
 //! Precedence: defaults, then `levee.yaml`, then environment, then flags. The command line parser has merged the last
-//! two when [`Settings::resolve`] runs; every value arrives as text and leaves as what the code needs.
+//! two when `Settings::resolve` runs; every value arrives as text and leaves as what the code needs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -4,12 +4,12 @@
 //!
 //! | stage | verb | why it stands there |
 //! | --- | --- | --- |
-//! | 2 deadline | [`Deadline::of`](super::deadline::Deadline::of) at arrival | everything inside reads what remains |
-//! | 3 fallback | [`fallback::complete`] | sees every failure below |
-//! | 4 cache, 5 coalescing | [`caching::answer`] | a hit costs nothing below; one flight for many waiters |
-//! | 6 caller bulkhead | [`CallerBulkhead::enter`](super::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
-//! | 7 retry and budget | [`Tries::judge`], [`Budget::withdraw`](super::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
-//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | [`attempt`] | the breaker sees each exchange with the wire, and no refusal of ours |
+//! | 2 deadline | [`Deadline::of`](crate::gateway::deadline::Deadline::of) at arrival | everything inside reads what remains |
+//! | 3 fallback | `fallback::complete` | sees every failure below |
+//! | 4 cache, 5 coalescing | `caching::answer` | a hit costs nothing below; one flight for many waiters |
+//! | 6 caller bulkhead | [`CallerBulkhead::enter`](crate::gateway::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
+//! | 7 retry and budget | [`Tries::judge`](crate::gateway::retry::Tries::judge), [`Budget::withdraw`](crate::gateway::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
+//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | `attempt` | the breaker sees each exchange with the wire, and no refusal of ours |
 
 use std::sync::Arc;
 use std::time::Duration;
