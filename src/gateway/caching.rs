@@ -33,6 +33,17 @@ pub(super) async fn answer(
     let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     call.live.metrics.cache(result_of(&lookup));
+    let answered = by(gateway, call, body, lookup, forward).await;
+    answered.map_err(|failed| Failed { cache: Some(CacheStatus::forward(forward)), ..failed })
+}
+
+async fn by(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    body: &mut CallBody,
+    lookup: Lookup,
+    forward: Forward,
+) -> Result<Answer, Failed> {
     // What is rare is boxed: a future moves whole at every level above.
     match lookup {
         Lookup::Fresh(hit) => Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory"))),
@@ -275,7 +286,7 @@ fn waiting_room_full() -> Failed {
 fn flight_too_slow() -> Failed {
     let detail = "The call's time ran out while the upstream was being asked.";
     let failure = Failure::new(FailureKind::Timeout, "http_response_timeout", detail);
-    Failed { failure, attempts: 1 }
+    Failed { failure, attempts: 1, cache: None }
 }
 
 fn ended_early() -> Failed {

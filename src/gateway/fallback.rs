@@ -13,6 +13,7 @@ use super::pipeline::{self, Failed};
 use super::retry;
 use super::upload::CallBody;
 use super::{caching, snapshot::Live};
+use crate::cache::CacheStatus;
 use crate::models::policy::{Cause, FallbackStep};
 use crate::telemetry::metrics::{self, Outcome};
 
@@ -43,6 +44,7 @@ pub(super) async fn complete(
             answer.why.fallback = Some(label);
             answer.why.attempts += trigger.attempts;
             answer.why.trouble = Some(trigger.trouble);
+            answer.why.cache = answer.why.cache.or(trigger.cache);
             answer.outcome = Outcome::Fallback;
             return answer;
         }
@@ -54,6 +56,7 @@ fn conclude(call: &Call, result: Result<Answer, Failed>) -> Answer {
     result.unwrap_or_else(|failed| {
         let mut answer = Answer::problem(&failed.failure, &call.id.to_string());
         answer.why.attempts = failed.attempts;
+        answer.why.cache = failed.cache;
         answer
     })
 }
@@ -64,6 +67,7 @@ struct Trigger {
     trouble: Trouble,
     attempts: u32,
     nothing_sent: bool,
+    cache: Option<CacheStatus>,
 }
 
 impl Trigger {
@@ -81,15 +85,17 @@ impl Trigger {
                     trouble: Trouble::Status(answer.status),
                     attempts: answer.why.attempts,
                     nothing_sent: false,
+                    cache: answer.why.cache.clone().map(|cache| cache.forward_status(answer.status)),
                 })
             }
-            Err(Failed { failure, attempts }) => {
+            Err(Failed { failure, attempts, cache }) => {
                 let cause = failure.cause().filter(|cause| policy.on.contains(cause))?;
                 Some(Self {
                     cause: label_of(cause),
                     trouble: Trouble::Error(failure.token),
                     attempts: *attempts,
                     nothing_sent: never_sent(failure, *attempts),
+                    cache: cache.clone(),
                 })
             }
         }
