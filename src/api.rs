@@ -60,6 +60,3 @@ enum Group {
     /// Whether Levee serves.
     Health,
 }
-
-#[cfg(test)]
-mod tests;

@@ -72,7 +72,7 @@ pub struct App {
 impl App {
     /// Builds and starts everything. The configuration is judged before anything is bound.
     pub fn start(settings: Settings, source: Source) -> Result<Self, StartError> {
-        let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone(), dev: false };
+        let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone() };
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
@@ -220,3 +220,6 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         gateway.cache().sweep(now);
     }
 }
+
+#[cfg(test)]
+mod control_plane_tests;

@@ -1,7 +1,7 @@
 //! The settings of a process, refused with every fault at once before anything is bound.
 //!
 //! Precedence: defaults, then `levee.yaml`, then environment, then flags. The command line parser has merged the last
-//! two when [`Settings::resolve`] runs; every value arrives as text and leaves as what the code needs.
+//! two when `Settings::resolve` runs; every value arrives as text and leaves as what the code needs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::models::address::LOOPBACK;
 use crate::telemetry::logs::{self, LogFormat};
 
 /// Where settings come from.
@@ -68,7 +69,7 @@ impl Settings {
             upstreams: given.get(Setting::Upstreams).map(|given| PathBuf::from(&given.text)),
             allowed_cidrs: reader
                 .ranges(Setting::AllowedCidrs)
-                .unwrap_or_else(|| if dev { loopback_ranges() } else { Vec::new() }),
+                .unwrap_or_else(|| if dev { LOOPBACK.to_vec() } else { Vec::new() }),
             drain_delay: reader.duration(Setting::DrainDelay).unwrap_or(if dev {
                 Duration::ZERO
             } else {
@@ -85,10 +86,6 @@ impl Settings {
 
 fn default_address(host: &str, port: u16) -> SocketAddr {
     SocketAddr::new(host.parse().expect("both hosts are addresses"), port)
-}
-
-fn loopback_ranges() -> Vec<IpNet> {
-    ["127.0.0.0/8", "::1/128"].iter().map(|range| range.parse().expect("both are ranges")).collect()
 }
 
 /// Reads texts, noting what is wrong and where it was given.

@@ -119,7 +119,6 @@ pub enum ProblemType {
     TooManyConcurrent,
     CircuitOpen,
     Overloaded,
-    Draining,
     UpstreamTimeout,
     OnlyIfCached,
     UpstreamUnreachable,
@@ -131,7 +130,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type, in the order the documentation lists them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::NotFound,
@@ -144,7 +143,6 @@ impl ProblemType {
         Self::TooManyConcurrent,
         Self::CircuitOpen,
         Self::Overloaded,
-        Self::Draining,
         Self::UpstreamTimeout,
         Self::OnlyIfCached,
         Self::UpstreamUnreachable,
@@ -183,7 +181,6 @@ impl ProblemType {
             Self::TooManyConcurrent => ("too-many-concurrent", 429, "You have too many calls in flight"),
             Self::CircuitOpen => ("circuit-open", 503, "The circuit breaker is open"),
             Self::Overloaded => ("overloaded", 503, "Too many calls are in flight"),
-            Self::Draining => ("draining", 503, "This replica is shutting down"),
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The upstream did not answer in time"),
             Self::OnlyIfCached => ("only-if-cached", 504, "The cache has no usable answer"),
             Self::UpstreamUnreachable => ("upstream-unreachable", 502, "The upstream cannot be reached"),

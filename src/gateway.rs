@@ -1,7 +1,7 @@
 //! The data plane: calls through `/proxy/{upstream}/…` under each upstream's policy.
 //!
-//! [`endpoint`] turns HTTP into a [`call`], [`pipeline`] takes it through the stages, [`answer`] explains the result.
-//! It imports nothing from the control plane: what it needs to know comes in as a [`snapshot`].
+//! `endpoint` turns HTTP into a `call`, `pipeline` takes it through the stages, `answer` explains the result.
+//! It imports nothing from the control plane: what it needs to know comes in as a `snapshot`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

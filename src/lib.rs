@@ -1,17 +1,119 @@
-//! Levee.
+//! Levee is the one place through which a company's services call everybody else's HTTP APIs.
+//!
+//! # Bird's eye
+//!
+//! A caller asks `http://levee/proxy/{upstream}/…` with its ordinary HTTP client. Levee finds the upstream in an
+//! immutable [snapshot](gateway::snapshot), takes the call through the stages of the upstream's policy, and answers
+//! with the upstream's own response, a stored one, a fallback, or a problem of its own; headers say which and why.
+//! Upstreams come from files that are read, checked as a whole and watched. There are three listeners: calls, the
+//! control plane's API (which reads only, so far), and health with metrics.
+//!
+//! # Code map
+//!
+//! In the order to read them; the table of who may import whom is `tests/it/tidy/imports.rs`.
+//!
+//! | module | what it is | begin with |
+//! | --- | --- | --- |
+//! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
+//! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
+//! | [`models`] | upstream documents, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`] |
+//! | [`services`] | what files say becomes the snapshot; what breakers say becomes a report | [`services::upstreams`] |
+//! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
+//! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
+//! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled | [`telemetry::metrics`] |
+//! | [`error`] | the failures every layer shares, and the table of problem types | [`error::ProblemType`] |
+//! | [`config`], [`cli`] | settings, and one file per command | [`config::Settings`], [`cli::run`] |
+//! | [`app`] | the composition root: builds everything, once, in order | [`app::App::start`] |
+//!
+//! # Invariants
+//!
+//! Each with the place that holds it.
+//!
+//! 1. No call waits for the control plane or for a file: the data plane imports [`models`] and [`cache`] and nothing
+//!    above it (the import table), and reads one atomic pointer to find its upstream ([`gateway::Gateway::snapshot`]).
+//! 2. What says who the caller is to Levee (its address, `Forwarded`, `X-Forwarded-*`, `Levee-*`) never reaches an
+//!    upstream: the gateway's `hygiene`. Logs and metrics hold no header, path or query of a call: `Record` in
+//!    [`gateway::endpoint`], and label values that are enumerations.
+//! 3. A permit is given back when its holder is dropped, be the call finished, cancelled or panicked: the breaker's
+//!    [`Permit`](gateway::breaker::Permit), the [seats](gateway::bulkhead), the flight's `Lead`. The first two travel
+//!    with the response body.
+//! 4. What Levee itself refuses never counts as an upstream's failure: the gateway's `attempt` settles as a failure
+//!    only what was on the wire. A failure says whose it is where it arises ([`gateway::failure::Origin`]).
+//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), queues by the policy
+//!    ([`gateway::bulkhead`]), a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
+//!    `maxBody`, connections and request heads by [`server::Limits`], labels by enumeration and a cap of upstreams.
+//! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the
+//!    [`Live`](gateway::snapshot::Live) upstream it began with.
+//! 7. A bad file changes nothing: the whole set is checked before any of it is published
+//!    ([`services::upstreams::UpstreamsService::load`]).
+//! 8. The address that was checked is the one that is dialled: the transport's `dial`, over
+//!    [`models::address::refuse`].
+//!
+//! # A call
+//!
+//! 1. [`server::Server`] accepts the connection. The wire guard lets whole, unambiguous HTTP/1 request heads through
+//!    and answers the others.
+//! 2. [`server::planes`] branches on the raw path: below `/proxy/` it is a call.
+//! 3. [`gateway::endpoint`] refuses what cannot be one (no loopback caller, a dot segment, an upgrade, a loop), finds
+//!    upstream and operation, cleans the headers, and makes a [`Call`](gateway::call::Call) with its
+//!    [`Deadline`](gateway::deadline::Deadline).
+//! 4. [`gateway::pipeline::run`] asks the cache. A miss that others could share is fetched by one flight in a task of
+//!    its own; everything else stays in the caller's task.
+//! 5. [`gateway::pipeline::reach`] takes the caller's seat and makes attempts for as long as
+//!    [`Tries::judge`](gateway::retry::Tries::judge) and the [`Budget`](gateway::budget::Budget) allow. Each attempt
+//!    asks the [`Breaker`](gateway::breaker::Breaker), takes a seat of the upstream, and sends over the
+//!    [`Transport`](gateway::transport::Transport).
+//! 6. Where that brought no good answer, the fallback chain looks for one: a stale copy, another upstream, a fixed
+//!    document.
+//! 7. [`Answer::explain`](gateway::answer::Answer::explain) writes the headers that say why. The body streams, holding
+//!    the attempt's permit and seats to its end.
+//!
+//! # An upstream's change
+//!
+//! 1. [`UpstreamsService::watch`](services::upstreams::UpstreamsService::watch) sees, within a quarter of a second,
+//!    that a file is another one.
+//! 2. [`models::document::read_documents`] reads every document and names each fault by line and field;
+//!    [`models::document::check_together`] judges the set: repeated names, fallbacks to nobody or in a circle.
+//! 3. Any fault: it is logged, shown in `/status`, counted, and nothing else happens.
+//! 4. None: [`Snapshot::compile`](gateway::snapshot::Snapshot::compile) builds the next snapshot. It keeps what has
+//!    memory (breaker, seats, budget, connections) wherever the settings that shaped it are the same.
+//! 5. [`Gateway::publish`](gateway::Gateway::publish) lets new calls see it.
 
-pub mod api;
-pub mod app;
-pub mod cache;
-pub mod cli;
-pub mod config;
-pub mod error;
+/// The data plane: calls through `/proxy`.
 pub mod gateway;
-pub mod middleware;
+
+/// What may be answered from memory.
+pub mod cache;
+
+/// Values and their invariants: documents, policies, addresses.
 pub mod models;
-pub mod server;
+
+/// The control plane's rules, in plain values.
 pub mod services;
+
+/// The control plane over HTTP.
+pub mod api;
+
+/// What wraps the control plane's answers.
+pub mod middleware;
+
+/// Listeners, connections, the drain, the ops port.
+pub mod server;
+
+/// Logs and metrics.
 pub mod telemetry;
+
+/// The failures every layer shares.
+pub mod error;
+
+/// Settings.
+pub mod config;
+
+/// The command line.
+pub mod cli;
+
+/// Builds everything and takes it down again.
+pub mod app;
 
 /// This program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -67,8 +67,7 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
         + &document("plain", "cache: { mode: off }");
     let allowed: Vec<ipnet::IpNet> = vec!["127.0.0.0/8".parse().expect("a range")];
     let mut faults = Vec::new();
-    let upstreams =
-        read_documents("bench", &text, &Rules { allowed_cidrs: allowed.clone(), dev: false }, &mut faults);
+    let upstreams = read_documents("bench", &text, &Rules { allowed_cidrs: allowed.clone() }, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     let tasks = TaskTracker::new();
     let gateway = Gateway::new(HttpCache::new(64 << 20), tasks.clone());

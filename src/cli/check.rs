@@ -34,7 +34,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(faults) if arguments.config.is_some() => return report(&faults),
         Err(faults) => return refused(&faults),
     };
-    let rules = Rules { allowed_cidrs: settings.allowed_cidrs, dev: false };
+    let rules = Rules { allowed_cidrs: settings.allowed_cidrs };
     let faults = upstreams::read_paths(&arguments.files, &rules).err().unwrap_or_default();
     report(&faults.iter().map(ToString::to_string).collect::<Vec<_>>())
 }

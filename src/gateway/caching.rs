@@ -33,6 +33,7 @@ pub(super) async fn answer(
     let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     call.live.metrics.cache(result_of(&lookup));
+    // What is rare is boxed: a future moves whole at every level above.
     match lookup {
         Lookup::Fresh(hit) => Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory"))),
         Lookup::Bypass(_) => {
@@ -40,16 +41,16 @@ pub(super) async fn answer(
             Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
         }
         Lookup::OnlyIfCached => Err(only_if_cached()),
-        Lookup::HitForMiss(key) => alone(gateway, call, key, None, forward).await,
-        Lookup::Reload { key, hit } => alone(gateway, call, key, hit, forward).await,
-        Lookup::Miss(key) => together(gateway, call, key, None, forward).await,
-        Lookup::MustRevalidate(hit) => together(gateway, call, hit.key(), Some(hit), forward).await,
+        Lookup::HitForMiss(key) => Box::pin(alone(gateway, call, key, None, forward)).await,
+        Lookup::Reload { key, hit } => Box::pin(alone(gateway, call, key, hit, forward)).await,
+        Lookup::Miss(key) => Box::pin(together(gateway, call, key, None, forward)).await,
+        Lookup::MustRevalidate(hit) => Box::pin(together(gateway, call, hit.key(), Some(hit), forward)).await,
         Lookup::Stale { hit, while_revalidate: true, .. } => {
             refresh_behind(gateway, call, &hit);
             Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("stale")))
         }
         Lookup::Stale { hit, if_error, .. } => {
-            let result = together(gateway, call, hit.key(), Some(hit.clone()), forward).await;
+            let result = Box::pin(together(gateway, call, hit.key(), Some(hit.clone()), forward)).await;
             if if_error.is_zero() { result } else { or_stale(call, result, &hit) }
         }
     }

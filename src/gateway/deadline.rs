@@ -49,3 +49,42 @@ fn reserve(policy: &Policy, total: Duration) -> Duration {
         (total / 20).min(Duration::from_millis(50))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::document::{Rules, read_documents};
+
+    fn policy(more: &str) -> Policy {
+        let text = format!(
+            "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: a }}\n\
+             spec: {{ url: 'https://a.example', timeout: {{ total: 4s, attempt: 1s }}{more} }}\n"
+        );
+        let mut faults = Vec::new();
+        let rules = Rules { allowed_cidrs: Vec::new() };
+        let upstreams = read_documents("test", &text, &rules, &mut faults);
+        upstreams.into_iter().next().unwrap_or_else(|| panic!("{faults:?}")).policy
+    }
+
+    fn spans(policy: &Policy, asked: Option<u64>) -> (Duration, Duration) {
+        let now = Instant::now();
+        let deadline = Deadline::of(policy, asked.map(Duration::from_millis), now);
+        (deadline.inner - now, deadline.outer - now)
+    }
+
+    #[test]
+    fn the_caller_can_only_shorten() {
+        let policy = policy("");
+        assert_eq!(spans(&policy, None), (Duration::from_secs(4), Duration::from_secs(4)));
+        assert_eq!(spans(&policy, Some(60_000)).1, Duration::from_secs(4));
+        assert_eq!(spans(&policy, Some(500)).1, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_fallback_has_time_left_to_answer() {
+        let fixed = policy(", fallback: [{ static: { status: 200, body: x } }]");
+        assert_eq!(spans(&fixed, None), (Duration::from_millis(3950), Duration::from_secs(4)));
+        let another = policy(", fallback: [{ upstream: { name: b } }]");
+        assert_eq!(spans(&another, None), (Duration::from_secs(3), Duration::from_secs(4)));
+    }
+}

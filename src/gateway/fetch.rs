@@ -127,6 +127,7 @@ pub(super) async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> L
         ReachedBody::Held(bytes) => {
             let entry = gateway.cache.insert(plan, std::slice::from_ref(&bytes));
             send(&mut pieces, Piece::Data(bytes));
+            send(&mut pieces, Piece::End);
             return Landing::Stored(entry, attempts);
         }
     };
@@ -148,7 +149,9 @@ pub(super) async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> L
         send(&mut pieces, Piece::Data(data.clone()));
         kept.push(data);
     }
-    Landing::Stored(gateway.cache.insert(plan, &kept), attempts)
+    let entry = gateway.cache.insert(plan, &kept);
+    send(&mut pieces, Piece::End);
+    Landing::Stored(entry, attempts)
 }
 
 /// Passes a piece on while somebody is there to take it: the copy goes on either way.

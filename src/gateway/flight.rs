@@ -146,6 +146,8 @@ pub enum Piece {
     Rest(Box<UpstreamBody>),
     /// It broke.
     Broken(io::Error),
+    /// It came whole. Without this word the flight ended early, and so must the answer.
+    End,
 }
 
 /// The body of the caller that began a flight: as it arrives, while the flight keeps a copy.
@@ -153,13 +155,14 @@ pub struct FlightBody {
     pieces: mpsc::UnboundedReceiver<Piece>,
     rest: Option<Box<UpstreamBody>>,
     left: SizeHint,
+    ended: bool,
 }
 
 impl FlightBody {
     /// A body and the flight's end of it. Unbounded, because a flight keeps at most `cache.maxObject` anyway.
     pub fn channel(size: SizeHint) -> (mpsc::UnboundedSender<Piece>, Self) {
         let (sender, pieces) = mpsc::unbounded_channel();
-        (sender, Self { pieces, rest: None, left: size })
+        (sender, Self { pieces, rest: None, left: size, ended: false })
     }
 }
 
@@ -172,11 +175,15 @@ impl Body for FlightBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
             if let Some(rest) = &mut self.rest {
                 return Pin::new(rest).poll_frame(context);
             }
             match std::task::ready!(self.pieces.poll_recv(context)) {
-                None => return Poll::Ready(None),
+                None => return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
+                Some(Piece::End) => self.ended = true,
                 Some(Piece::Broken(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Piece::Rest(rest)) => self.rest = Some(rest),
                 Some(Piece::Data(data)) => {
@@ -191,5 +198,29 @@ impl Body for FlightBody {
 
     fn size_hint(&self) -> SizeHint {
         self.rest.as_ref().map_or_else(|| self.left, http_body::Body::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_flight_that_ends_early_breaks_its_callers_body() {
+        let (pieces, body) = FlightBody::channel(SizeHint::default());
+        assert!(pieces.send(Piece::Data(Bytes::from_static(b"half"))).is_ok());
+        drop(pieces);
+        assert!(body.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_came_whole_ends_well() {
+        let (pieces, body) = FlightBody::channel(SizeHint::default());
+        for piece in [Piece::Data(Bytes::from_static(b"whole")), Piece::End] {
+            assert!(pieces.send(piece).is_ok());
+        }
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "whole");
     }
 }

@@ -4,12 +4,12 @@
 //!
 //! | stage | verb | why it stands there |
 //! | --- | --- | --- |
-//! | 2 deadline | [`Deadline::of`](super::deadline::Deadline::of) at arrival | everything inside reads what remains |
-//! | 3 fallback | [`fallback::complete`] | sees every failure below |
-//! | 4 cache, 5 coalescing | [`caching::answer`] | a hit costs nothing below; one flight for many waiters |
-//! | 6 caller bulkhead | [`CallerBulkhead::enter`](super::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
-//! | 7 retry and budget | [`Tries::judge`], [`Budget::withdraw`](super::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
-//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | [`attempt`] | the breaker sees each exchange with the wire, and no refusal of ours |
+//! | 2 deadline | [`Deadline::of`](crate::gateway::deadline::Deadline::of) at arrival | everything inside reads what remains |
+//! | 3 fallback | `fallback::complete` | sees every failure below |
+//! | 4 cache, 5 coalescing | `caching::answer` | a hit costs nothing below; one flight for many waiters |
+//! | 6 caller bulkhead | [`CallerBulkhead::enter`](crate::gateway::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
+//! | 7 retry and budget | [`Tries::judge`](crate::gateway::retry::Tries::judge), [`Budget::withdraw`](crate::gateway::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
+//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | `attempt` | the breaker sees each exchange with the wire, and no refusal of ours |
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub async fn reach(
     let policy = &lane.policy.retry;
     let mut tries = Tries::new(policy, &call.method, &call.headers, call.below_levee);
     if tries.may_repeat() {
-        body.hold(policy.max_body).await?;
+        hold(body, policy.max_body, call.deadline.inner).await?;
     }
     let mut last = once(gateway, call, body, conditions, &mut tries).await;
     while let Verdict::Again { reason, pause, free } = judge(&mut tries, call, body, &last) {
@@ -104,7 +104,7 @@ pub async fn reach(
             break;
         }
         if let Ok(answered) = last {
-            match answered.set_aside().await {
+            match Box::pin(answered.set_aside()).await {
                 Ok(aside) => last = Ok(aside),
                 Err(streaming) => {
                     last = Ok(streaming);
@@ -125,6 +125,14 @@ pub async fn reach(
         last = next;
     }
     conclude(last, seat, tries.made())
+}
+
+/// Reads a small body, for as long as the call has: a caller that drips must not hold its seat for ever.
+async fn hold(body: &mut CallBody, most: u64, deadline: Instant) -> Result<(), Failure> {
+    tokio::time::timeout_at(deadline, body.hold(most)).await.unwrap_or_else(|_| {
+        let detail = "The request body did not arrive within the call's time.";
+        Err(Failure::new(FailureKind::BodyBroken, "http_request_error", detail))
+    })
 }
 
 /// How the last attempt ended.

@@ -180,3 +180,6 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .unwrap_or_else(std::time::SystemTime::now);
     Some(until.duration_since(now).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

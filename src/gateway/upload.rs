@@ -1,6 +1,6 @@
 //! The caller's request body on its way to an upstream: bounded, watched for silence, held where it may be needed twice.
 //!
-//! A body that breaks off or stalls is the caller's doing: the shared [`Upload`] says so, so that the breaker is not
+//! A body that breaks off or stalls is the caller's doing: the shared `Upload` says so, so that the breaker is not
 //! told of a failure the upstream had no part in.
 
 use std::io;

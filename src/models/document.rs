@@ -5,7 +5,6 @@
 
 use ipnet::IpNet;
 
-use super::address::LOOPBACK;
 use super::decode::{Fields, Object, Place};
 use super::fault::Fault;
 use super::node;
@@ -32,16 +31,6 @@ pub use together::check_together;
 pub struct Rules {
     /// The private ranges upstreams may ever be in.
     pub allowed_cidrs: Vec<IpNet>,
-    /// Run by `levee dev`, which allows the loopback too.
-    pub dev: bool,
-}
-
-impl Rules {
-    /// Every private range that may be dialled.
-    pub fn dialable(&self) -> Vec<IpNet> {
-        let loopback = if self.dev { &LOOPBACK[..] } else { &[] };
-        self.allowed_cidrs.iter().chain(loopback).copied().collect()
-    }
 }
 
 const API_VERSION: &str = "levee.dev/v1alpha1";
@@ -118,7 +107,8 @@ fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) 
 /// Everything but the name, so that a bad name hides no other fault.
 fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstream> {
     let allow_cidrs = network::read(spec, rules);
-    let url = spec.required("url", |place| base_url::read(place, &rules.dialable(), allow_cidrs.as_deref()));
+    let url =
+        spec.required("url", |place| base_url::read(place, &rules.allowed_cidrs, allow_cidrs.as_deref()));
     let tls = spec.block("tls", network::TLS);
     let ca = tls.read("ca", network::certificates);
     let https = url.as_ref().is_none_or(|url| url.https);

@@ -1,7 +1,7 @@
 //! Every metric of the process: plain atomics behind handles that are resolved once, rendered at each scrape.
 //!
 //! What a component knows about itself (seats taken, breaker states) is not counted a second time here: it
-//! comes in as [`Readings`] when somebody scrapes.
+//! comes in as `Readings` when somebody scrapes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};

@@ -3,7 +3,7 @@
 //! hyper's connection, the response it will send us and the body it fills talk over channels that wake one another.
 //! Usually those are different tasks; here all of them are this one, which is running at that moment, so each wake-up
 //! would only make the runtime poll the whole call again for nothing. Wake-ups from the network must pass; those from
-//! inside [`quietly`] are dropped.
+//! inside `quietly` are dropped.
 
 use std::cell::Cell;
 use std::sync::Arc;

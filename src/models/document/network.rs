@@ -18,7 +18,7 @@ const NETWORK: Fields = Fields {
 
 /// Reads `network`: the private ranges this upstream is narrowed to.
 pub(super) fn read(spec: &Object, rules: &Rules) -> Option<Vec<IpNet>> {
-    let allowed = rules.dialable();
+    let allowed = &rules.allowed_cidrs;
     let network = spec.block("network", NETWORK);
     network.read("allowCidrs", |place| {
         place.list_of(64, |item| {

@@ -14,7 +14,7 @@ pub(super) const MAY_USE: [(&str, &[&str]); 14] = [
     ("cache", &["models"]),
     ("events", &["models"]),
     ("models", &[]),
-    ("config", &[]),
+    ("config", &["models"]),
     ("gateway", &["models", "cache", "events"]),
     ("worker", &["services", "gateway", "models"]),
     ("controller", &["services", "models"]),

@@ -1,11 +1,12 @@
 //! The shipped examples, those that are switched off included.
 
 use super::*;
+use crate::models::address::LOOPBACK;
 
 const EXAMPLES: &str = include_str!("../../../../examples/upstreams.yaml");
 
 fn dev() -> Rules {
-    Rules { allowed_cidrs: Vec::new(), dev: true }
+    Rules { allowed_cidrs: LOOPBACK.to_vec() }
 }
 
 #[test]
@@ -14,7 +15,7 @@ fn only_flaky_is_switched_on_and_it_trips_quickly() {
     assert_eq!(faults, []);
     let [flaky] = &upstreams[..] else { panic!("one upstream, not {}", upstreams.len()) };
     assert_eq!(flaky.name, "flaky");
-    assert_eq!((flaky.url.host.as_str(), flaky.url.port), ("127.0.0.1", 9090));
+    assert_eq!((flaky.url.host.as_str(), flaky.url.port), ("127.0.0.1", 9099));
     assert_eq!((flaky.policy.breaker.minimum_calls, flaky.policy.breaker.consecutive_failures), (5, 3));
 }
 

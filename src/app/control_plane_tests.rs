@@ -1,14 +1,16 @@
-//! The API from outside, with breakers made up for the purpose.
+//! The control plane as it is served, with breakers made up for the purpose.
 
 use std::time::{Duration, SystemTime};
 
 use poem::http::{Method, StatusCode};
-use poem::{Request, Response};
+use poem::{Endpoint, Request, Response};
 use serde_json::{Value, json};
 
-use super::*;
+use crate::api::document::{self, Format};
+use crate::api::{Services, routes};
 use crate::middleware;
-use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState};
+use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
+use crate::services::health::HealthService;
 
 fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
     BreakerReport {
