@@ -202,11 +202,8 @@ fn shown(text: &str) -> String {
 
 fn check_protocol(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
-    if *request.method() == Method::CONNECT || hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
-        return refuse(
-            ProblemType::NotSupported,
-            "Upgrades, WebSocket and CONNECT cannot pass through Levee.",
-        );
+    if hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
+        return refuse(ProblemType::NotSupported, "Upgrades and WebSocket cannot pass through Levee.");
     }
     if *request.method() == Method::TRACE {
         return refuse(ProblemType::MethodNotAllowed, "TRACE would show headers that are not the caller's.");
