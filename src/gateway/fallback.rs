@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::Gateway;
 use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
 use super::call::Call;
@@ -27,7 +29,7 @@ pub(super) async fn complete(
     let mut body = Some(body);
     for step in &call.lane.policy.fallback.steps {
         let answered = match step {
-            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age),
+            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age, trigger.status()),
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
                 Some(live) if trigger.may_go_elsewhere(call) => {
@@ -95,6 +97,14 @@ impl Trigger {
         }
     }
 
+    /// What the upstream answered, where it did.
+    fn status(&self) -> Option<StatusCode> {
+        match self.trouble {
+            Trouble::Status(status) => Some(status),
+            Trouble::Error(_) => None,
+        }
+    }
+
     /// A payment must not be made twice: what may have been done already is only repeated elsewhere where that is safe.
     fn may_go_elsewhere(&self, call: &Call) -> bool {
         self.nothing_sent || retry::is_safe_twice(&call.lane.policy.retry, &call.method, &call.headers)
@@ -125,7 +135,7 @@ async fn another(
 }
 
 fn fixed(
-    status: http::StatusCode,
+    status: StatusCode,
     headers: &[(http::HeaderName, http::HeaderValue)],
     body: &bytes::Bytes,
 ) -> Answer {

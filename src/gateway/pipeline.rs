@@ -31,11 +31,17 @@ use super::retry::{Outcome, Tries, Verdict};
 use super::stream::UpstreamBody;
 use super::upload::CallBody;
 use super::{caching, fallback, hygiene};
+use crate::cache::CacheStatus;
 
 /// Answers a call, whatever happens below.
 pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, mut body: CallBody) -> Answer {
-    let result = caching::answer(gateway, call, &mut body).await;
-    fallback::complete(gateway, call, body, result).await
+    let lookup = caching::look_up(gateway, call, &body);
+    let forward = lookup.forward();
+    let result = caching::answer(gateway, call, &mut body, lookup).await;
+    let mut answer = fallback::complete(gateway, call, body, result).await;
+    // Failures and fallbacks too say what the cache had to do with them.
+    answer.why.cache.get_or_insert_with(|| forward.map_or_else(CacheStatus::aside, CacheStatus::forward));
+    answer
 }
 
 /// What the upstream said in the end.
