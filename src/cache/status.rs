@@ -49,6 +49,11 @@ impl CacheStatus {
         Self { text: format!("levee; hit; ttl={ttl}") }
     }
 
+    /// Neither answered from the store nor sent on.
+    pub fn aside() -> Self {
+        Self { text: "levee".to_owned() }
+    }
+
     /// Sent on to the upstream, and why.
     pub fn forward(why: Forward) -> Self {
         Self { text: format!("levee; fwd={}", why.token()) }

@@ -124,7 +124,11 @@ impl Answer {
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         let status = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let why = Why { by: AnsweredBy::Levee, ..Why::default() };
+        let why = Why {
+            by: AnsweredBy::Levee,
+            trouble: Some(Trouble::Error(token_of_refusal(kind))),
+            ..Why::default()
+        };
         Self { status, headers, body: AnswerBody::Whole(Bytes::from(body)), why, outcome: Outcome::Refused }
     }
 
@@ -140,15 +144,25 @@ impl Answer {
         if let Some(cache) = self.why.cache.take() {
             headers.append(CACHE_STATUS, cache.into_value());
         }
-        if let (Some(trouble), Some(upstream)) = (&self.why.trouble, upstream) {
-            let member = match trouble {
-                Trouble::Error(token) => format!("levee; error={token}; next-hop=\"{upstream}\""),
-                Trouble::Status(status) => {
-                    format!("levee; received-status={}; next-hop=\"{upstream}\"", status.as_u16())
-                }
+        if let Some(trouble) = &self.why.trouble {
+            let what = match trouble {
+                Trouble::Error(token) => format!("error={token}"),
+                Trouble::Status(status) => format!("received-status={}", status.as_u16()),
             };
-            append_text(headers, PROXY_STATUS, &member);
+            let hop = upstream.map(|name| format!("; next-hop=\"{name}\"")).unwrap_or_default();
+            append_text(headers, PROXY_STATUS, &format!("levee; {what}{hop}"));
         }
+    }
+}
+
+/// RFC 9209 error token of a refusal before any upstream.
+fn token_of_refusal(kind: ProblemType) -> &'static str {
+    match kind {
+        ProblemType::UnknownUpstream | ProblemType::NotFound => "destination_not_found",
+        ProblemType::Unauthorized => "http_request_denied",
+        ProblemType::LoopDetected => "proxy_loop_detected",
+        ProblemType::Internal => "proxy_internal_error",
+        _ => "http_request_error",
     }
 }
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use http::{StatusCode, header};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -24,26 +24,21 @@ use crate::cache::{CacheStatus, Forward, Hit, Key, Lookup, Partition, RequestVie
 use crate::models::policy::FallbackStep;
 use crate::telemetry::metrics::{CacheResult, Outcome};
 
+/// What memory has for a call.
+pub(super) fn look_up(gateway: &Gateway, call: &Call, body: &CallBody) -> Lookup {
+    let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
+    call.live.metrics.cache(result_of(&lookup));
+    lookup
+}
+
 /// Answers from memory where it may, else from the upstream.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
     call: &Arc<Call>,
     body: &mut CallBody,
-) -> Result<Answer, Failed> {
-    let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
-    let forward = lookup.forward().unwrap_or(Forward::Bypass);
-    call.live.metrics.cache(result_of(&lookup));
-    let answered = by(gateway, call, body, lookup, forward).await;
-    answered.map_err(|failed| Failed { cache: Some(CacheStatus::forward(forward)), ..failed })
-}
-
-async fn by(
-    gateway: &Arc<Gateway>,
-    call: &Arc<Call>,
-    body: &mut CallBody,
     lookup: Lookup,
-    forward: Forward,
 ) -> Result<Answer, Failed> {
+    let forward = lookup.forward().unwrap_or(Forward::Bypass);
     // What is rare is boxed: a future moves whole at every level above.
     match lookup {
         Lookup::Fresh(hit) => Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory"))),
@@ -67,11 +62,22 @@ async fn by(
     }
 }
 
-/// The policy's `stale` fallback: a stored answer at most `max_age` past its freshness.
-pub(super) fn stale(gateway: &Gateway, call: &Call, max_age: Duration) -> Option<Answer> {
+/// The policy's `stale` fallback: a stored answer at most `max_age` past its freshness, in place of the upstream's
+/// own where that had a `status`.
+pub(super) fn stale(
+    gateway: &Gateway,
+    call: &Call,
+    max_age: Duration,
+    status: Option<StatusCode>,
+) -> Option<Answer> {
     let policy = &call.lane.policy.cache;
     let hit = gateway.cache.stale_for(&view(call, true), policy, max_age, Instant::now())?;
-    Some(from_memory(call, &hit, CacheStatus::forward(Forward::Stale).detail("stale")))
+    let forward = CacheStatus::forward(Forward::Stale);
+    let forward = match status {
+        Some(status) => forward.forward_status(status),
+        None => forward,
+    };
+    Some(from_memory(call, &hit, forward.detail("stale")))
 }
 
 /// The request as the cache sees it.
@@ -243,7 +249,7 @@ fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
 /// A stored answer that the upstream has just confirmed.
 pub(super) fn confirmed(call: &Call, hit: &Hit, attempts: u32) -> Answer {
     call.live.metrics.cache(CacheResult::Revalidated);
-    let status = CacheStatus::forward(Forward::Stale).forward_status(http::StatusCode::NOT_MODIFIED).stored();
+    let status = CacheStatus::forward(Forward::Stale).forward_status(StatusCode::NOT_MODIFIED).stored();
     let mut answer = from_memory(call, hit, status);
     answer.why.attempts = attempts;
     answer
@@ -286,7 +292,7 @@ fn waiting_room_full() -> Failed {
 fn flight_too_slow() -> Failed {
     let detail = "The call's time ran out while the upstream was being asked.";
     let failure = Failure::new(FailureKind::Timeout, "http_response_timeout", detail);
-    Failed { failure, attempts: 1, cache: None }
+    Failed { failure, attempts: 1 }
 }
 
 fn ended_early() -> Failed {

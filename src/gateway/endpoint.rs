@@ -24,6 +24,7 @@ use super::outgoing::LEVEE_ATTEMPT;
 use super::pipeline;
 use super::snapshot::Live;
 use super::upload::CallBody;
+use crate::cache::CacheStatus;
 use crate::error::ProblemType;
 use crate::models::decode::quantity;
 use crate::telemetry::metrics::Outcome;
@@ -69,6 +70,7 @@ fn refused(kind: ProblemType, detail: &str, id: &str) -> Response {
     if kind == ProblemType::MethodNotAllowed {
         answer.headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
     }
+    answer.why.cache = Some(CacheStatus::aside());
     answer.explain(id, None);
     tracing::debug!(call_id = id, problem = kind.slug(), detail, "refused before any upstream");
     respond(answer)
@@ -202,11 +204,8 @@ fn shown(text: &str) -> String {
 
 fn check_protocol(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
-    if *request.method() == Method::CONNECT || hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
-        return refuse(
-            ProblemType::NotSupported,
-            "Upgrades, WebSocket and CONNECT cannot pass through Levee.",
-        );
+    if hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
+        return refuse(ProblemType::NotSupported, "Upgrades and WebSocket cannot pass through Levee.");
     }
     if *request.method() == Method::TRACE {
         return refuse(ProblemType::MethodNotAllowed, "TRACE would show headers that are not the caller's.");

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use super::Gateway;
 use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
 use super::call::Call;
@@ -13,7 +15,6 @@ use super::pipeline::{self, Failed};
 use super::retry;
 use super::upload::CallBody;
 use super::{caching, snapshot::Live};
-use crate::cache::CacheStatus;
 use crate::models::policy::{Cause, FallbackStep};
 use crate::telemetry::metrics::{self, Outcome};
 
@@ -28,7 +29,7 @@ pub(super) async fn complete(
     let mut body = Some(body);
     for step in &call.lane.policy.fallback.steps {
         let answered = match step {
-            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age),
+            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age, trigger.status()),
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
                 Some(live) if trigger.may_go_elsewhere(call) => {
@@ -44,7 +45,6 @@ pub(super) async fn complete(
             answer.why.fallback = Some(label);
             answer.why.attempts += trigger.attempts;
             answer.why.trouble = Some(trigger.trouble);
-            answer.why.cache = answer.why.cache.or(trigger.cache);
             answer.outcome = Outcome::Fallback;
             return answer;
         }
@@ -56,7 +56,6 @@ fn conclude(call: &Call, result: Result<Answer, Failed>) -> Answer {
     result.unwrap_or_else(|failed| {
         let mut answer = Answer::problem(&failed.failure, &call.id.to_string());
         answer.why.attempts = failed.attempts;
-        answer.why.cache = failed.cache;
         answer
     })
 }
@@ -67,7 +66,6 @@ struct Trigger {
     trouble: Trouble,
     attempts: u32,
     nothing_sent: bool,
-    cache: Option<CacheStatus>,
 }
 
 impl Trigger {
@@ -85,19 +83,25 @@ impl Trigger {
                     trouble: Trouble::Status(answer.status),
                     attempts: answer.why.attempts,
                     nothing_sent: false,
-                    cache: answer.why.cache.clone().map(|cache| cache.forward_status(answer.status)),
                 })
             }
-            Err(Failed { failure, attempts, cache }) => {
+            Err(Failed { failure, attempts }) => {
                 let cause = failure.cause().filter(|cause| policy.on.contains(cause))?;
                 Some(Self {
                     cause: label_of(cause),
                     trouble: Trouble::Error(failure.token),
                     attempts: *attempts,
                     nothing_sent: never_sent(failure, *attempts),
-                    cache: cache.clone(),
                 })
             }
+        }
+    }
+
+    /// What the upstream answered, where it did.
+    fn status(&self) -> Option<StatusCode> {
+        match self.trouble {
+            Trouble::Status(status) => Some(status),
+            Trouble::Error(_) => None,
         }
     }
 
@@ -131,7 +135,7 @@ async fn another(
 }
 
 fn fixed(
-    status: http::StatusCode,
+    status: StatusCode,
     headers: &[(http::HeaderName, http::HeaderValue)],
     body: &bytes::Bytes,
 ) -> Answer {

@@ -165,7 +165,7 @@ fn broken(error: io::Error, mut pieces: Option<mpsc::UnboundedSender<Piece>>, at
     let detail = "The upstream's answer broke off.";
     let failure = Failure::new(FailureKind::Reset, "http_response_incomplete", detail);
     send(&mut pieces, Piece::Broken(error));
-    Landing::Failed(Failed { failure, attempts, cache: None })
+    Landing::Failed(Failed { failure, attempts })
 }
 
 /// Who began a flight and waits for its answer, with the reason it went to the upstream.

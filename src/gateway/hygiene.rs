@@ -84,6 +84,10 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 
 /// Makes an upstream's headers fit to be sent to a caller.
 pub(super) fn clean_response(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // The body was read by its chunks, whatever the length beside them says (RFC 9112 section 6.3).
+        headers.remove(header::CONTENT_LENGTH);
+    }
     strip_hop_by_hop(headers);
     remove_prefixed(headers, &["levee-"]);
     let is_html =

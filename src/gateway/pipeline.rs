@@ -35,8 +35,13 @@ use crate::cache::CacheStatus;
 
 /// Answers a call, whatever happens below.
 pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, mut body: CallBody) -> Answer {
-    let result = caching::answer(gateway, call, &mut body).await;
-    fallback::complete(gateway, call, body, result).await
+    let lookup = caching::look_up(gateway, call, &body);
+    let forward = lookup.forward();
+    let result = caching::answer(gateway, call, &mut body, lookup).await;
+    let mut answer = fallback::complete(gateway, call, body, result).await;
+    // Failures and fallbacks too say what the cache had to do with them.
+    answer.why.cache.get_or_insert_with(|| forward.map_or_else(CacheStatus::aside, CacheStatus::forward));
+    answer
 }
 
 /// What the upstream said in the end.
@@ -64,13 +69,11 @@ pub struct Failed {
     pub failure: Failure,
     /// Attempts made.
     pub attempts: u32,
-    /// What the cache did, once it was asked.
-    pub cache: Option<CacheStatus>,
 }
 
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
-        Self { failure, attempts: 0, cache: None }
+        Self { failure, attempts: 0 }
     }
 }
 
@@ -233,7 +236,7 @@ fn conclude(last: Last, seat: CallerSeat, attempts: u32) -> Result<Reached, Fail
             }
             Ok(reached)
         }
-        Err(failure) => Err(Failed { failure, attempts, cache: None }),
+        Err(failure) => Err(Failed { failure, attempts }),
     }
 }
 

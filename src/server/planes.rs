@@ -2,6 +2,7 @@
 //!
 //! A branch on the raw path instead of a router, because the data plane must see the bytes as they were sent.
 
+use poem::http::Method;
 use poem::{Endpoint, Request, Response};
 
 use crate::error::ProblemType;
@@ -32,7 +33,10 @@ impl<C: Endpoint<Output = Response>> Endpoint for Planes<C> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        if request.original_uri().path().starts_with(PREFIX) {
+        if request.method() == Method::CONNECT {
+            // It names a host instead of a path, so no plane could find it.
+            Ok(refusal(ProblemType::NotSupported, "CONNECT cannot pass through Levee."))
+        } else if request.original_uri().path().starts_with(PREFIX) {
             self.proxy.call(request).await
         } else {
             self.control.call(request).await

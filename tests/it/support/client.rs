@@ -100,6 +100,14 @@ impl Connection {
         Self::Two(sender, server)
     }
 
+    /// The same HTTP/2 connection once more, for a call at the same time.
+    pub(crate) fn another_stream(&self) -> Self {
+        match self {
+            Self::Two(sender, server) => Self::Two(sender.clone(), *server),
+            Self::One(..) => panic!("HTTP/1.1 carries one call at a time"),
+        }
+    }
+
     /// Sends a request and takes in the whole answer.
     pub(crate) async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Answer> {
         let answered = async {
@@ -180,6 +188,20 @@ impl RawConnection {
             Ok(answer)
         };
         timeout(LIMIT, answered).await?
+    }
+
+    /// Reads the head of one answer; its body is the test's to read.
+    pub(crate) async fn read_head(&mut self) -> io::Result<Message> {
+        let head = timeout(LIMIT, wire::read_head(&mut self.stream)).await??;
+        Ok(head.ok_or(io::ErrorKind::UnexpectedEof)?)
+    }
+
+    /// Reads exactly these bytes. Panics on others, and when they do not come within the limit.
+    pub(crate) async fn expect(&mut self, bytes: &[u8]) {
+        let mut read = vec![0; bytes.len()];
+        let arrived = timeout(LIMIT, self.stream.read_exact(&mut read)).await;
+        arrived.unwrap_or_else(|_| panic!("never came: {:?}", String::from_utf8_lossy(bytes))).unwrap();
+        assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(bytes));
     }
 
     /// Reads all there is until the server closes the connection.

@@ -110,6 +110,8 @@ impl Setup {
                 "127.0.0.1:0",
                 "--ops-listen",
                 "127.0.0.1:0",
+                "--flaky-listen",
+                "127.0.0.1:0",
             ])
             .arg("--upstreams")
             .arg(upstreams_file(&folder))

@@ -25,7 +25,7 @@ pub(crate) const SMALL: &str = "a small file\n";
 ///
 /// `/small.txt` and `/large.bin` (see [`large_byte`]) are static files with `ETag`, `Last-Modified` and ranges;
 /// `/slow/large.bin` trickles at 256 KiB/s; `/protocol` says by which HTTP version and scheme it was asked, `/host`
-/// which `Host`; `/moved` redirects to an absolute URL under the `Host` it was asked for.
+/// which `Host`, `/connection` by which of its connections; `/moved` redirects to an absolute URL under the `Host` it was asked for.
 pub(crate) struct Nginx {
     /// Cleartext, HTTP/1.1.
     pub(crate) http: SocketAddr,
@@ -105,6 +105,7 @@ http {{
     root files;
     add_header Cache-Control "max-age=60";
     location = /protocol {{ return 200 "$server_protocol $scheme"; }}
+    location = /connection {{ return 200 "$connection"; }}
     location = /host {{ return 200 "$http_host"; }}
     location = /moved {{ return 302 "$scheme://$http_host/small.txt"; }}
     location /slow/ {{ limit_rate 256k; }}
