@@ -19,9 +19,12 @@ mod settings_file;
 /// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
 pub const BAD_USAGE: u8 = 64;
 
+/// As `--version` shows it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LEVEE_GIT_REVISION"), ")");
+
 /// Calls other people's HTTP APIs so that their trouble does not become yours.
 #[derive(Debug, Parser)]
-#[command(name = "levee", version = crate::VERSION, arg_required_else_help = true)]
+#[command(name = "levee", version = VERSION, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
