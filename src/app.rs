@@ -19,6 +19,7 @@ use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
+use crate::middleware::measured::Measured;
 use crate::models::document::Rules;
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::{LocalOnly, Planes};
@@ -98,7 +99,7 @@ impl App {
         let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
         upstreams.load().map_err(StartError::Configuration)?;
 
-        let serving = serve(&gateway, &drain, data, api);
+        let serving = serve(&gateway, &metrics, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::new(upstreams).watch(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
@@ -172,9 +173,16 @@ impl App {
 /// Liveness fails when the main runtime has not run its heartbeat for this long.
 const LIVENESS: Duration = Duration::from_secs(10);
 
-fn serve(gateway: &Arc<Gateway>, drain: &Drain, data: Server, api: Option<Server>) -> Vec<JoinHandle<()>> {
+fn serve(
+    gateway: &Arc<Gateway>,
+    metrics: &Arc<Metrics>,
+    drain: &Drain,
+    data: Server,
+    api: Option<Server>,
+) -> Vec<JoinHandle<()>> {
     let services = api::Services { breakers: observe::breakers(gateway), health: observe::health(gateway) };
     let control = LocalOnly::new(middleware::control_plane(api::routes(services)));
+    let control = Measured::new(control, Arc::clone(metrics));
     let proxy = Proxy::new(Arc::clone(gateway));
     match api {
         Some(api) => vec![

@@ -6,6 +6,8 @@ use poem::{Endpoint, EndpointExt, Response};
 
 use self::request_id::RequestId;
 
+/// Counts by route.
+pub mod measured;
 /// A name for every request.
 pub mod request_id;
 
