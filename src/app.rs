@@ -25,7 +25,7 @@ use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::{LocalOnly, Planes};
 use crate::server::{Drain, Limits, Server};
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod observe;
@@ -87,7 +87,9 @@ impl App {
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
-        let sources = observe::ops_sources(&metrics, &gateway, &drain, &file_faults);
+        let mut connections = vec![(Listener::Proxy, data.open_connections())];
+        connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
+        let sources = observe::ops_sources(&metrics, &gateway, connections, &file_faults);
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
-use crate::server::Drain;
+use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
@@ -19,16 +19,17 @@ use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, Readings, Ups
 pub(super) fn ops_sources(
     metrics: &Arc<Metrics>,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
+    connections: Vec<(Listener, OpenConnections)>,
     faults: &FileFaults,
 ) -> Sources {
     let runtime = tokio::runtime::Handle::current();
-    let (metrics, scraped, drain) = (Arc::clone(metrics), Arc::clone(gateway), drain.clone());
+    let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
     let (gateway, faults) = (Arc::clone(gateway), faults.clone());
     Sources {
         metrics: Box::new(move |format| {
             let mut readings = read(&scraped);
-            readings.connections = vec![(Listener::Proxy, drain.open_connections())];
+            readings.connections =
+                connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
             readings.runtime = Some(runtime.metrics());
             metrics.render(format, &readings)
         }),
