@@ -19,12 +19,13 @@ use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
+use crate::middleware::measured::Measured;
 use crate::models::document::Rules;
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::{LocalOnly, Planes};
 use crate::server::{Drain, Limits, Server};
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod observe;
@@ -86,8 +87,9 @@ impl App {
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
-        let open = observe::OpenConnections { proxy: data.open(), api: api.as_ref().map(Server::open) };
-        let sources = observe::ops_sources(&metrics, &gateway, open, &file_faults);
+        let mut connections = vec![(Listener::Proxy, data.open_connections())];
+        connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
+        let sources = observe::ops_sources(&metrics, &gateway, connections, &file_faults);
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -99,7 +101,7 @@ impl App {
         let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
         upstreams.load().map_err(StartError::Configuration)?;
 
-        let serving = serve(&gateway, Arc::clone(&metrics), &drain, data, api);
+        let serving = serve(&gateway, &metrics, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::new(upstreams).watch(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
@@ -175,13 +177,14 @@ const LIVENESS: Duration = Duration::from_secs(10);
 
 fn serve(
     gateway: &Arc<Gateway>,
-    metrics: Arc<Metrics>,
+    metrics: &Arc<Metrics>,
     drain: &Drain,
     data: Server,
     api: Option<Server>,
 ) -> Vec<JoinHandle<()>> {
     let services = api::Services { breakers: observe::breakers(gateway), health: observe::health(gateway) };
-    let control = LocalOnly::new(middleware::control_plane(api::routes(services), metrics));
+    let control = LocalOnly::new(middleware::control_plane(api::routes(services)));
+    let control = Measured::new(control, Arc::clone(metrics));
     let proxy = Proxy::new(Arc::clone(gateway));
     match api {
         Some(api) => vec![

@@ -19,9 +19,12 @@ mod settings_file;
 /// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
 pub const BAD_USAGE: u8 = 64;
 
+/// As `--version` shows it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LEVEE_GIT_REVISION"), ")");
+
 /// Calls other people's HTTP APIs so that their trouble does not become yours.
 #[derive(Debug, Parser)]
-#[command(name = "levee", version = concat!(env!("CARGO_PKG_VERSION"), " (git ", env!("LEVEE_GIT_REVISION"), ")"), arg_required_else_help = true)]
+#[command(name = "levee", version = VERSION, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -104,9 +107,7 @@ impl SettingArguments {
     /// Reads `levee.yaml` where one is named and puts environment and flags over it.
     fn resolve(&self, mode: Mode) -> Result<Settings, Vec<String>> {
         let mut given = Given::default();
-        if let Some(file) = &self.config {
-            settings_file::read(file, &mut given)?;
-        }
+        let faults = self.config.as_ref().map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
         let merged = [
             (Setting::Listen, &self.listen),
             (Setting::ApiListen, &self.api_listen),
@@ -125,7 +126,18 @@ impl SettingArguments {
                 given.add(setting, text, format!("{} (or its flag)", setting.variable()));
             }
         }
-        Settings::resolve(mode, &given)
+        resolve(mode, &given, faults)
+    }
+}
+
+/// The settings, unless `faults` were found already; those of form and those of meaning are told together.
+fn resolve(mode: Mode, given: &Given, mut faults: Vec<String>) -> Result<Settings, Vec<String>> {
+    match Settings::resolve(mode, given) {
+        Ok(settings) if faults.is_empty() => Ok(settings),
+        resolved => {
+            faults.extend(resolved.err().into_iter().flatten());
+            Err(faults)
+        }
     }
 }
 

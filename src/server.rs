@@ -70,27 +70,29 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
-    open: Open,
+    open: OpenConnections,
 }
 
-/// How many connections a listener has open; clones share it.
+/// How many connections one listener has; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Open(Arc<AtomicUsize>);
+pub struct OpenConnections(Arc<AtomicUsize>);
 
-impl Open {
-    /// The connections open now.
+impl OpenConnections {
+    /// Open now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
-
-    fn one_more(&self) -> OpenConnection {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        OpenConnection(self.clone())
-    }
 }
 
-/// One open connection; counted until dropped.
-struct OpenConnection(Open);
+/// Counts as open until dropped.
+struct OpenConnection(OpenConnections);
+
+impl OpenConnection {
+    fn new(open: &OpenConnections) -> Self {
+        open.0.fetch_add(1, Ordering::Relaxed);
+        Self(open.clone())
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
@@ -107,7 +109,7 @@ impl Server {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits, open: Open::default() })
+        Ok(Self { listener, address, limits, open: OpenConnections::default() })
     }
 
     /// The address it listens on, with the port that was picked.
@@ -115,8 +117,8 @@ impl Server {
         self.address
     }
 
-    /// Its count of open connections.
-    pub fn open(&self) -> Open {
+    /// Counts its connections, also while it runs.
+    pub fn open_connections(&self) -> OpenConnections {
         self.open.clone()
     }
 
@@ -131,10 +133,10 @@ impl Server {
         let mut accepting = Accepting::new(self.listener, self.limits.connections);
         let connections = Arc::new(Connections::new(endpoint, self.limits, drain.clone()));
         while let Some(accepted) = accepting.next(&drain).await {
-            serve(&connections, &drain, self.open.one_more(), accepted);
+            serve(&connections, &drain, &self.open, accepted);
         }
         for accepted in accepting.late_comers() {
-            serve(&connections, &drain, self.open.one_more(), accepted);
+            serve(&connections, &drain, &self.open, accepted);
         }
         drop(accepting_still);
         drain.finished().await;
@@ -144,12 +146,13 @@ impl Server {
 fn serve<E>(
     connections: &Arc<Connections<E>>,
     drain: &Drain,
-    open: OpenConnection,
+    open: &OpenConnections,
     (stream, peer, permit): Accepted,
 ) where
     E: Endpoint<Output = poem::Response> + 'static,
 {
     let connections = Arc::clone(connections);
+    let open = OpenConnection::new(open);
     drain.connections().spawn(async move {
         let _until_the_end: (OwnedSemaphorePermit, OpenConnection) = (permit, open);
         if let Ok(local) = prepare(&stream) {

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use poem::error::ParsePathError as UnreadablePathError;
 use poem::http::header::ALLOW;
 use poem::http::{HeaderValue, StatusCode};
-use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
+use poem::{Endpoint, Error, IntoResponse, PathPattern, Request, Response, Result};
 use poem_openapi::error::{ParseParamError, ParsePathError};
 use serde_json::Value;
 
@@ -75,7 +75,15 @@ impl<E: Endpoint> Endpoint for ProblemsEndpoint<E> {
             outcome.unwrap_or_else(|panic| Err(ApiError(Failure::internal(what_panicked(&*panic))).into()));
         Ok(match result {
             Ok(response) => response.into_response(),
-            Err(error) => self.problems.tell(error, &occurrence),
+            Err(error) => {
+                // Which route it matched is for those who count.
+                let route = error.data::<PathPattern>().cloned();
+                let mut response = self.problems.tell(error, &occurrence);
+                if let Some(route) = route {
+                    response.set_data(route);
+                }
+                response
+            }
         })
     }
 }

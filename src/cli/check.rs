@@ -8,7 +8,7 @@ use crate::config::{Mode, Settings};
 use crate::models::document::Rules;
 use crate::services::upstreams;
 
-use super::{refused, settings_file};
+use super::{refused, resolve, settings_file};
 
 /// What to check, and as whom.
 #[derive(Debug, clap::Args)]
@@ -41,13 +41,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 fn settings(arguments: &Arguments) -> Result<Settings, Vec<String>> {
     let mut given = Given::default();
-    if let Some(file) = &arguments.config {
-        settings_file::read(file, &mut given)?;
-    }
+    let file = arguments.config.as_ref();
+    let faults = file.map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
     if let Some(ranges) = arguments.allowed_cidrs.as_deref().filter(|ranges| !ranges.is_empty()) {
         given.add(Setting::AllowedCidrs, ranges, "LEVEE_ALLOWED_CIDRS (or its flag)");
     }
-    Settings::resolve(if arguments.dev { Mode::Dev } else { Mode::Serve }, &given)
+    resolve(if arguments.dev { Mode::Dev } else { Mode::Serve }, &given, faults)
 }
 
 #[expect(clippy::print_stdout, reason = "the findings are the command's output")]

@@ -57,13 +57,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the tour is for the person who started it")]
 fn print_tour(app: &App, flaky: SocketAddr) {
-    let (data, ops) = (app.data_address(), app.ops_address());
+    let (data, api, ops) = (app.data_address(), app.api_address(), app.ops_address());
     println!(
         "
 levee dev is ready.
 
   calls        http://{data}/proxy/{{upstream}}/…     (anonymous, from this machine only)
-  control      http://{data}/api/v1/breakers        http://{data}/openapi.json
+  control      http://{api}/api/v1/breakers        http://{api}/openapi.json
   operations   http://{ops}/metrics        http://{ops}/status
   flaky        http://{flaky}/_flaky       the built-in upstream that misbehaves when told to
 
@@ -72,7 +72,7 @@ Watch a breaker trip and recover:
   curl -i http://{data}/proxy/flaky/hello
   curl -X POST 'http://{flaky}/_flaky?mode=error'
   for i in $(seq 8); do curl -s -o /dev/null -D - http://{data}/proxy/flaky/hello | grep -iE '^HTTP|^levee|status:'; done
-  curl -s http://{data}/api/v1/breakers/flaky
+  curl -s http://{api}/api/v1/breakers/flaky
   curl -X POST 'http://{flaky}/_flaky?mode=ok'
 "
     );

@@ -21,15 +21,17 @@ const FIELDS: &[&str] = &[
     "anonymous",
 ];
 
-/// Adds what the file says, or names everything that is wrong with its form. What a value means is judged with the
-/// other sources'.
-pub(super) fn read(file: &Path, given: &mut Given) -> Result<(), Vec<String>> {
+/// Adds what the file says, and answers with everything that is wrong with its form. What a value means is judged
+/// with the other sources'.
+pub(super) fn read(file: &Path, given: &mut Given) -> Vec<String> {
     let name = file.display().to_string();
-    let text =
-        std::fs::read_to_string(file).map_err(|error| vec![format!("{name}: cannot be read: {error}")])?;
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => return vec![format!("{name}: cannot be read: {error}")],
+    };
     let documents = node::parse(&name, &text);
     if documents.len() > 1 {
-        return Err(vec![format!("{name}: has {} documents; settings are one", documents.len())]);
+        return vec![format!("{name}: has {} documents; settings are one", documents.len())];
     }
     let mut faults: Vec<Fault> = Vec::new();
     for document in documents {
@@ -39,7 +41,7 @@ pub(super) fn read(file: &Path, given: &mut Given) -> Result<(), Vec<String>> {
         }
         faults.extend(document.report.into_faults(None));
     }
-    if faults.is_empty() { Ok(()) } else { Err(faults.iter().map(ToString::to_string).collect()) }
+    faults.iter().map(ToString::to_string).collect()
 }
 
 fn read_settings(file: &str, place: &Place<'_>, given: &mut Given) {

@@ -197,10 +197,9 @@ impl Lane {
 
     /// One exchange's time, to its headers: a call that cannot be repeated may use all its time for it.
     pub fn attempt_limit(&self, method: &Method, headers: &http::HeaderMap) -> Duration {
+        let retry = &self.policy.retry;
         match self.policy.timeout.attempt {
-            None if self.policy.retry.attempts == 1
-                || !retry::is_repeatable(&self.policy.retry, method, headers) =>
-            {
+            None if retry.attempts == 1 || !retry::is_repeatable(retry, method, headers) => {
                 self.policy.timeout.total
             }
             _ => self.attempt_timeout,

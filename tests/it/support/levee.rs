@@ -57,6 +57,11 @@ impl TestApp {
         line.map(|value| value.parse().expect("a metric's value is a number"))
     }
 
+    /// Everything `/metrics` says.
+    pub(crate) async fn metrics(&self) -> String {
+        client::get(self.ops, "/metrics").await.text().to_owned()
+    }
+
     /// Replaces the upstream file in one step, as an editor or a mounted volume does.
     pub(crate) fn rewrite_upstreams(&self, upstreams: &str) {
         let fresh = self.folder.path().join("upstreams.yaml.new");

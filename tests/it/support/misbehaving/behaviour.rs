@@ -23,6 +23,8 @@ pub(crate) enum Behaviour {
     Hang,
     /// The reply's headers at once, its body one byte per interval.
     Drip(Duration, Reply),
+    /// The reply's headers and half of its body at once, the other half once the gate lets it through.
+    Halves(Gate, Reply),
     /// Something else, later.
     After(Duration, Box<Behaviour>),
     /// Something else, once the gate lets it through.

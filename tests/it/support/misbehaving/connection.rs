@@ -77,6 +77,12 @@ async fn act(
                 stream.write_all(&[*byte]).await?;
             }
         }
+        Behaviour::Halves(gate, reply) => {
+            let (first, second) = reply.body.split_at(reply.body.len() / 2);
+            stream.write_all(&[&head(&reply)[..], first].concat()).await?;
+            unless_client_leaves(stream, gate.pass()).await?;
+            stream.write_all(second).await?;
+        }
         // Whatever arrives is ignored; the end of the client's side ends the wait.
         Behaviour::Hang => while stream.read(&mut [0; 1024]).await? > 0 {},
         Behaviour::After(..) | Behaviour::Held(..) => unreachable!("`behave` unwraps those"),
