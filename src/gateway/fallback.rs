@@ -10,7 +10,6 @@ use http::StatusCode;
 use super::Gateway;
 use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
 use super::call::Call;
-use super::failure::Failure;
 use super::pipeline::{self, Failed};
 use super::retry;
 use super::upload::CallBody;
@@ -65,6 +64,7 @@ struct Trigger {
     cause: metrics::FallbackCause,
     trouble: Trouble,
     attempts: u32,
+    /// By the last attempt; then by none before it where sending twice is not safe, or there would have been no other.
     nothing_sent: bool,
 }
 
@@ -91,7 +91,7 @@ impl Trigger {
                     cause: label_of(cause),
                     trouble: Trouble::Error(failure.token),
                     attempts: *attempts,
-                    nothing_sent: never_sent(failure, *attempts),
+                    nothing_sent: failure.nothing_sent,
                 })
             }
         }
@@ -109,11 +109,6 @@ impl Trigger {
     fn may_go_elsewhere(&self, call: &Call) -> bool {
         self.nothing_sent || retry::is_safe_twice(&call.lane.policy.retry, &call.method, &call.headers)
     }
-}
-
-/// Only a first attempt that never left tells that nothing did: an earlier one may have.
-fn never_sent(failure: &Failure, attempts: u32) -> bool {
-    failure.nothing_sent && attempts <= 1
 }
 
 /// The same request to another upstream, under that one's own policy; its own fallback chain included.
