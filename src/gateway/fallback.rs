@@ -111,6 +111,13 @@ impl Trigger {
     }
 }
 
+/// Whether the chain may send a request elsewhere that has been sent once already: then its body is worth holding.
+pub(super) fn may_repeat(call: &Call) -> bool {
+    let policy = &call.lane.policy;
+    policy.fallback.steps.iter().any(|step| matches!(step, FallbackStep::Upstream { .. }))
+        && retry::is_safe_twice(&policy.retry, &call.method, &call.headers)
+}
+
 /// The same request to another upstream, under that one's own policy; its own fallback chain included.
 async fn another(
     gateway: &Arc<Gateway>,
