@@ -1,10 +1,11 @@
-//! The one integration-test binary: the fixtures, their own tests, the rules of the house, and Levee from outside.
+//! The one integration-test binary: the fixtures, their own tests, the rules of the house, Levee from outside.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
 mod calls;
 mod drain;
 mod fixtures;
+mod policy;
 mod startup;
 mod support;
 mod tidy;
