@@ -105,8 +105,10 @@ async fn what_may_have_been_done_already_is_not_done_elsewhere() {
     let app = levee_with_backup(&server.url(), &spec, &backup.url(), ONE_TRY).await;
     for path in ["/reset", "/status/503"] {
         backup.script(path, [Reply::ok("backup").into()]);
-        let answer = send(&app, Method::POST, path, b"pay").await;
-        assert!(answer.status.is_server_error() && backup.seen(path) == 0, "{path}");
+        for body in [&b"pay"[..], b""] {
+            let answer = send(&app, Method::POST, path, body).await;
+            assert!(answer.status.is_server_error() && backup.seen(path) == 0, "{path} {body:?}");
+        }
         assert_eq!(told(&get(&app, path).await), (200, "upstream:backup", "backup"), "{path}");
         let mut keyed = asking(path, "idempotency-key", "k-1");
         *keyed.method_mut() = Method::POST;

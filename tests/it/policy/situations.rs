@@ -179,8 +179,8 @@ async fn a_thousand_callers_at_the_end_of_the_open_period_make_exactly_three_pro
     assert_eq!((gate.waiting(), server.seen("/held")), (3, 3));
     gate.open();
     let answers = calls.await.unwrap();
-    let served = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
-    assert_eq!((served, server.seen("/held")), (3, 3));
+    let good = answers.iter().filter(|answer| answer.status == StatusCode::OK).count();
+    assert_eq!((good, server.seen("/held")), (3, 3));
     assert!(answers.iter().all(|answer| answer.status == 200 || problem(answer) == "circuit-open"));
     assert_eq!(state(&app).await, "closed");
     assert_eq!(transitions(&app, "half_open", "period_over").await, 1.0);

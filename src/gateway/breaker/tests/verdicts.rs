@@ -37,7 +37,9 @@ async fn slow_calls_open_it_and_waiting_before_the_clock_starts_is_not_slow() {
     let breaker = watched(&settings).0;
     let mut waited: Vec<_> = (0..100).map(|caller| breaker.try_acquire(caller).unwrap()).collect();
     advance(Duration::from_secs(5)).await;
-    waited.iter_mut().for_each(|permit| permit.start_clock(tokio::time::Instant::now()));
+    for permit in &mut waited {
+        permit.start_clock(tokio::time::Instant::now());
+    }
     for permit in waited {
         permit.finish(Outcome::Success);
     }
@@ -45,7 +47,9 @@ async fn slow_calls_open_it_and_waiting_before_the_clock_starts_is_not_slow() {
     advance(Duration::from_secs(40)).await;
 
     let mut slow: Vec<_> = (0..20).map(|caller| breaker.try_acquire(caller).unwrap()).collect();
-    slow.iter_mut().for_each(|permit| permit.start_clock(tokio::time::Instant::now()));
+    for permit in &mut slow {
+        permit.start_clock(tokio::time::Instant::now());
+    }
     advance(Duration::from_millis(1_001)).await;
     for permit in slow {
         permit.finish(Outcome::Success);
