@@ -86,7 +86,8 @@ impl App {
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
-        let sources = observe::ops_sources(&metrics, &gateway, &drain, &file_faults);
+        let open = observe::OpenConnections { proxy: data.open(), api: api.as_ref().map(Server::open) };
+        let sources = observe::ops_sources(&metrics, &gateway, open, &file_faults);
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -98,7 +99,7 @@ impl App {
         let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
         upstreams.load().map_err(StartError::Configuration)?;
 
-        let serving = serve(&gateway, &drain, data, api);
+        let serving = serve(&gateway, Arc::clone(&metrics), &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::new(upstreams).watch(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
@@ -172,9 +173,15 @@ impl App {
 /// Liveness fails when the main runtime has not run its heartbeat for this long.
 const LIVENESS: Duration = Duration::from_secs(10);
 
-fn serve(gateway: &Arc<Gateway>, drain: &Drain, data: Server, api: Option<Server>) -> Vec<JoinHandle<()>> {
+fn serve(
+    gateway: &Arc<Gateway>,
+    metrics: Arc<Metrics>,
+    drain: &Drain,
+    data: Server,
+    api: Option<Server>,
+) -> Vec<JoinHandle<()>> {
     let services = api::Services { breakers: observe::breakers(gateway), health: observe::health(gateway) };
-    let control = LocalOnly::new(middleware::control_plane(api::routes(services)));
+    let control = LocalOnly::new(middleware::control_plane(api::routes(services), metrics));
     let proxy = Proxy::new(Arc::clone(gateway));
     match api {
         Some(api) => vec![

@@ -21,7 +21,7 @@ pub const BAD_USAGE: u8 = 64;
 
 /// Calls other people's HTTP APIs so that their trouble does not become yours.
 #[derive(Debug, Parser)]
-#[command(name = "levee", version = crate::VERSION, arg_required_else_help = true)]
+#[command(name = "levee", version = concat!(env!("CARGO_PKG_VERSION"), " (git ", env!("LEVEE_GIT_REVISION"), ")"), arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

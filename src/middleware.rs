@@ -1,18 +1,26 @@
 //! What wraps the control plane's answers, whichever handler made them.
 
+use std::sync::Arc;
+
 use poem::http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
 use poem::middleware::SetHeader;
 use poem::{Endpoint, EndpointExt, Response};
 
+use self::measure::Measured;
 use self::request_id::RequestId;
+use crate::telemetry::metrics::Metrics;
 
+mod measure;
 /// A name for every request.
 pub mod request_id;
 
 /// Wraps the control plane: a request id outermost, so that everything inside can name the request it is about; then
 /// headers that keep answers out of caches and of content sniffing.
-pub fn control_plane<E: Endpoint + 'static>(endpoint: E) -> impl Endpoint<Output = Response> {
-    endpoint
+pub fn control_plane<E: Endpoint + 'static>(
+    endpoint: E,
+    metrics: Arc<Metrics>,
+) -> impl Endpoint<Output = Response> {
+    Measured::new(endpoint, metrics)
         .with(
             SetHeader::new()
                 .overriding(X_CONTENT_TYPE_OPTIONS, "nosniff")
@@ -28,9 +36,13 @@ mod tests {
 
     use super::*;
 
+    fn metrics() -> Arc<Metrics> {
+        Arc::new(Metrics::new("0", "0"))
+    }
+
     #[tokio::test]
     async fn every_answer_is_kept_out_of_caches_and_sniffing() {
-        let wrapped = control_plane(endpoint::make_sync(|_| "fine"));
+        let wrapped = control_plane(endpoint::make_sync(|_| "fine"), metrics());
         let response = wrapped.get_response(Request::default()).await;
         assert_eq!(response.header(CACHE_CONTROL), Some("no-store"));
         assert_eq!(response.header(X_CONTENT_TYPE_OPTIONS), Some("nosniff"));
@@ -38,7 +50,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_still_carries_the_request_id() {
-        let wrapped = control_plane(endpoint::make_sync(|_| Err::<(), Error>(NotFoundError.into())));
+        let wrapped =
+            control_plane(endpoint::make_sync(|_| Err::<(), Error>(NotFoundError.into())), metrics());
         let response = wrapped.get_response(Request::default()).await;
         assert_eq!(response.status().as_u16(), 404);
         assert!(response.header(request_id::X_REQUEST_ID).is_some());

@@ -22,6 +22,7 @@ use poem::Endpoint;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -69,6 +70,32 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    open: Open,
+}
+
+/// How many connections a listener has open; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// The connections open now.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn one_more(&self) -> OpenConnection {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(self.clone())
+    }
+}
+
+/// One open connection; counted until dropped.
+struct OpenConnection(Open);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Server {
@@ -80,12 +107,17 @@ impl Server {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits })
+        Ok(Self { listener, address, limits, open: Open::default() })
     }
 
     /// The address it listens on, with the port that was picked.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its count of open connections.
+    pub fn open(&self) -> Open {
+        self.open.clone()
     }
 
     /// Serves `endpoint` until `drain` has run its course: returns when this listener is closed and every connection
@@ -99,23 +131,27 @@ impl Server {
         let mut accepting = Accepting::new(self.listener, self.limits.connections);
         let connections = Arc::new(Connections::new(endpoint, self.limits, drain.clone()));
         while let Some(accepted) = accepting.next(&drain).await {
-            serve(&connections, &drain, accepted);
+            serve(&connections, &drain, self.open.one_more(), accepted);
         }
         for accepted in accepting.late_comers() {
-            serve(&connections, &drain, accepted);
+            serve(&connections, &drain, self.open.one_more(), accepted);
         }
         drop(accepting_still);
         drain.finished().await;
     }
 }
 
-fn serve<E>(connections: &Arc<Connections<E>>, drain: &Drain, (stream, peer, permit): Accepted)
-where
+fn serve<E>(
+    connections: &Arc<Connections<E>>,
+    drain: &Drain,
+    open: OpenConnection,
+    (stream, peer, permit): Accepted,
+) where
     E: Endpoint<Output = poem::Response> + 'static,
 {
     let connections = Arc::clone(connections);
     drain.connections().spawn(async move {
-        let _until_the_end: OwnedSemaphorePermit = permit;
+        let _until_the_end: (OwnedSemaphorePermit, OpenConnection) = (permit, open);
         if let Ok(local) = prepare(&stream) {
             connections.serve(stream, local, peer).await;
         }

@@ -1,5 +1,6 @@
 //! The control plane as it is served, with breakers made up for the purpose.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use poem::http::{Method, StatusCode};
@@ -11,6 +12,7 @@ use crate::api::{Services, routes};
 use crate::middleware;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
+use crate::telemetry::metrics::Metrics;
 
 fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
     BreakerReport {
@@ -31,7 +33,7 @@ fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
 async fn send(method: Method, path: &str) -> Response {
     let breakers = BreakersService::new(|| vec![report("rates", Some("quote")), report("rates", None)]);
     let services = Services { breakers, health: HealthService::new(|| 7) };
-    let api = middleware::control_plane(routes(services));
+    let api = middleware::control_plane(routes(services), Arc::new(Metrics::new("0", "0")));
     let request = Request::builder().method(method).uri(path.parse().unwrap()).finish();
     api.get_response(request).await
 }

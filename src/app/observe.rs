@@ -8,27 +8,41 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
-use crate::server::Drain;
+use crate::server::Open;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, Readings, UpstreamReading};
 
+/// The counts of open connections, one for each listener.
+pub(super) struct OpenConnections {
+    pub(super) proxy: Open,
+    /// None where the control plane shares the data plane's listener.
+    pub(super) api: Option<Open>,
+}
+
+impl OpenConnections {
+    fn read(&self) -> Vec<(Listener, usize)> {
+        let api = self.api.as_ref().map(|open| (Listener::Api, open.count()));
+        std::iter::once((Listener::Proxy, self.proxy.count())).chain(api).collect()
+    }
+}
+
 /// What the ops port asks for.
 pub(super) fn ops_sources(
     metrics: &Arc<Metrics>,
     gateway: &Arc<Gateway>,
-    drain: &Drain,
+    open: OpenConnections,
     faults: &FileFaults,
 ) -> Sources {
     let runtime = tokio::runtime::Handle::current();
-    let (metrics, scraped, drain) = (Arc::clone(metrics), Arc::clone(gateway), drain.clone());
+    let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
     let (gateway, faults) = (Arc::clone(gateway), faults.clone());
     Sources {
         metrics: Box::new(move |format| {
             let mut readings = read(&scraped);
-            readings.connections = vec![(Listener::Proxy, drain.open_connections())];
+            readings.connections = open.read();
             readings.runtime = Some(runtime.metrics());
             metrics.render(format, &readings)
         }),

@@ -18,7 +18,8 @@ use super::vary::{MOST_VARIANTS, Variants};
 /// The object size shards are made for, bytes: the policy's default `maxObject`.
 const USUAL_LARGEST: u64 = 1024 * 1024;
 
-const MOST_SHARDS: u64 = 16;
+/// Few, because a shard must hold four of the largest objects: 8 MiB of the default 128 MiB.
+const MOST_SHARDS: u64 = 4;
 
 /// What a key can lead to.
 #[derive(Clone, Debug)]

@@ -11,13 +11,14 @@ use tokio::time::Instant;
 
 use super::breaker::{Outcome, Permit, Rejected};
 use super::bulkhead::{NoSeat, Seat};
+use super::call::Call;
 use super::failure::{Failure, FailureKind};
 use super::retry;
-use super::snapshot::Lane;
 use super::stream::{Holds, UpstreamBody};
-use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind, Transport};
+use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind};
 use super::upload::Upload;
-use crate::models::policy::{Cause, Policy};
+use crate::models::policy::Cause;
+use crate::telemetry::metrics::AttemptResult;
 
 /// An answered attempt: headers are here, the body streams.
 pub(super) struct Exchange {
@@ -27,46 +28,42 @@ pub(super) struct Exchange {
     pub body: UpstreamBody,
 }
 
-/// Makes one attempt. `limit` is its own time, `deadline` is when the call's inner stages must be done.
+/// Makes one attempt of a call. What was not touched of the request's body comes back with the failure.
 pub(super) async fn attempt(
-    lane: &Lane,
-    transport: &Transport,
+    call: &Call,
     request: Request<RequestBody>,
     upload: &Upload,
-    caller: u64,
-    limit: Duration,
-    deadline: Instant,
 ) -> Result<Exchange, (Failure, Option<RequestBody>)> {
+    let (lane, deadline) = (&call.lane, call.deadline.inner);
     let refused = |failure, request: Request<RequestBody>| (failure, Some(request.into_body()));
-    let mut permit = match lane.breaker.try_acquire(caller) {
+    let mut permit = match lane.breaker.try_acquire(call.caller.key) {
         Ok(permit) => permit,
         Err(rejected) => return Err(refused(circuit_open(&rejected), request)),
     };
-    let remaining = deadline.saturating_duration_since(Instant::now());
-    let seat = match lane.bulkhead.enter(remaining).await {
+    let seat = match lane.bulkhead.enter(call.deadline.remaining()).await {
         Ok(seat) => seat,
         Err(no_seat) => return Err(refused(overloaded(no_seat), request)),
     };
     if !permit.is_current() {
         // It opened while this attempt waited in line; asking again gives the honest reason.
         drop(permit);
-        match lane.breaker.try_acquire(caller) {
+        match lane.breaker.try_acquire(call.caller.key) {
             Ok(fresh) => permit = fresh,
             Err(rejected) => return Err(refused(circuit_open(&rejected), request)),
         }
     }
-    let in_flight = InFlight::start(permit, seat, limit, deadline);
+    let in_flight = InFlight::start(call, permit, seat);
     let connect = lane.policy.timeout.connect.min(deadline.saturating_duration_since(in_flight.started));
-    let sending = transport.send(request, connect);
+    let sending = call.live.transport.send(request, connect);
     match wait_for_headers(sending, &in_flight, upload, deadline).await {
-        Ok(Ok(response)) => Ok(in_flight.answered(response, &lane.policy)),
+        Ok(Ok(response)) => Ok(in_flight.answered(response)),
         Ok(Err(failed)) => {
             let failure = upload.fault().unwrap_or_else(|| describe(&failed));
-            in_flight.failed(&failure, &lane.policy);
+            in_flight.failed(&failure);
             Err((failure, failed.request.map(|request| request.into_body())))
         }
         Err(failure) => {
-            in_flight.failed(&failure, &lane.policy);
+            in_flight.failed(&failure);
             Err((failure, None))
         }
     }
@@ -76,7 +73,7 @@ pub(super) async fn attempt(
 /// clock of the attempt does not run against the upstream.
 async fn wait_for_headers<F>(
     sending: F,
-    in_flight: &InFlight,
+    in_flight: &InFlight<'_>,
     upload: &Upload,
     deadline: Instant,
 ) -> Result<F::Output, Failure>
@@ -142,50 +139,62 @@ fn describe(failed: &SendFailure) -> Failure {
         SendFailureKind::Protocol => FailureKind::Protocol,
         SendFailureKind::RequestBody => FailureKind::BodyBroken,
     };
-    let failure = Failure::new(kind, failed.token(), failed.public_detail());
+    let failure = Failure::new(kind, failed.token(), failed.public_detail()).with_cause_text(&failed.detail);
     if failed.nothing_sent() { failure.with_nothing_sent() } else { failure }
 }
 
 /// An attempt on the wire. Dropped before it is settled means that the caller left: neutral, unless the
 /// upstream had been silent for half the attempt's time, when impatient callers must not hide it.
-struct InFlight {
+struct InFlight<'a> {
+    call: &'a Call,
     permit: Option<Permit>,
     seat: Option<Seat>,
     started: Instant,
     limit: Duration,
 }
 
-impl InFlight {
-    fn start(mut permit: Permit, seat: Seat, limit: Duration, deadline: Instant) -> Self {
+impl<'a> InFlight<'a> {
+    fn start(call: &'a Call, mut permit: Permit, seat: Seat) -> Self {
         let started = Instant::now();
+        let limit = call.lane.attempt_limit(&call.method, &call.headers);
         permit.start_clock();
-        permit.expect_end_by((started + limit).min(deadline));
-        Self { permit: Some(permit), seat: Some(seat), started, limit }
+        permit.expect_end_by((started + limit).min(call.deadline.inner));
+        Self { call, permit: Some(permit), seat: Some(seat), started, limit }
     }
 
     fn was_patient(&self) -> bool {
         self.started.elapsed() >= self.limit / 2
     }
 
-    fn answered(mut self, response: Response<ResponseBody>, policy: &Policy) -> Exchange {
+    fn answered(mut self, response: Response<ResponseBody>) -> Exchange {
+        let policy = &self.call.lane.policy;
         let (parts, body) = response.into_parts();
         let mut permit = self.permit.take();
         if let Some(permit) = &mut permit {
             permit.mark_headers();
         }
-        if policy.breaker.fail_statuses.contains(&parts.status) {
+        let counts_as_failure = policy.breaker.fail_statuses.contains(&parts.status);
+        if counts_as_failure {
             let retry_after = retry::retry_after(&parts.headers);
             if let Some(permit) = permit.take() {
                 permit.finish(Outcome::Failure { transport: false, retry_after });
             }
         }
+        let slow = policy.breaker.slow_call.is_some_and(|slow| self.started.elapsed() > slow.threshold);
+        self.count(match (counts_as_failure, slow) {
+            (true, _) => AttemptResult::Failure,
+            (false, true) => AttemptResult::Slow,
+            (false, false) => AttemptResult::Success,
+        });
         let holds = Holds { permit, seat: self.seat.take(), caller: None };
         Exchange { parts, body: UpstreamBody::new(body, holds, policy) }
     }
 
-    fn failed(mut self, failure: &Failure, policy: &Policy) {
+    fn failed(mut self, failure: &Failure) {
         let Some(permit) = self.permit.take() else { return };
-        let counts = failure.cause().is_some_and(|cause| policy.breaker.fail_on.contains(&cause));
+        self.count(result_of(failure.kind));
+        let fail_on = &self.call.lane.policy.breaker.fail_on;
+        let counts = failure.cause().is_some_and(|cause| fail_on.contains(&cause));
         let early = failure.cause() == Some(Cause::Timeout) && !self.was_patient();
         permit.finish(if counts && !early {
             Outcome::Failure { transport: true, retry_after: None }
@@ -193,13 +202,32 @@ impl InFlight {
             Outcome::Neutral
         });
     }
+
+    fn count(&self, result: AttemptResult) {
+        self.call.live.metrics.attempt(result, self.started.elapsed());
+    }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        if self.was_patient() && !std::thread::panicking() {
+        self.count(AttemptResult::Cancelled);
+        let counts = self.call.lane.policy.breaker.fail_on.contains(&Cause::Timeout);
+        if counts && self.was_patient() && !std::thread::panicking() {
             permit.finish(Outcome::Failure { transport: true, retry_after: None });
         }
+    }
+}
+
+/// How an attempt without an answer counts.
+fn result_of(kind: FailureKind) -> AttemptResult {
+    match kind {
+        FailureKind::Timeout => AttemptResult::Timeout,
+        FailureKind::Connect | FailureKind::Destination | FailureKind::Overloaded => {
+            AttemptResult::ConnectFailure
+        }
+        FailureKind::Protocol => AttemptResult::Protocol,
+        FailureKind::BodyTooLarge | FailureKind::BodyBroken => AttemptResult::Cancelled,
+        _ => AttemptResult::Reset,
     }
 }

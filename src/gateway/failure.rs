@@ -32,6 +32,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Nothing of the request was sent to the upstream.
     pub nothing_sent: bool,
+    /// For the log only: addresses and library errors included.
+    pub cause_text: Option<String>,
 }
 
 /// The kinds a stage can fail with.
@@ -66,7 +68,7 @@ pub enum FailureKind {
 impl Failure {
     /// A failure with its token; the rest is filled in by the `with_` methods.
     pub fn new(kind: FailureKind, token: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), token, retry_after: None, nothing_sent: false }
+        Self { kind, detail: detail.into(), token, retry_after: None, nothing_sent: false, cause_text: None }
     }
 
     /// Adds when to ask again.
@@ -80,6 +82,13 @@ impl Failure {
     #[must_use]
     pub fn with_nothing_sent(mut self) -> Self {
         self.nothing_sent = true;
+        self
+    }
+
+    /// Adds what only the log may know.
+    #[must_use]
+    pub fn with_cause_text(mut self, text: &str) -> Self {
+        self.cause_text = Some(text.to_owned());
         self
     }
 

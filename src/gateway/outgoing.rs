@@ -1,9 +1,7 @@
-//! What crosses to the upstream: the request of one attempt, and how what came of it counts.
-
-use std::time::Duration;
+//! What crosses to the upstream: the request of one attempt.
 
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Request, StatusCode, Uri};
+use http::{Request, Uri};
 
 use super::Gateway;
 use super::call::Call;
@@ -11,8 +9,6 @@ use super::failure::{Failure, FailureKind};
 use super::retry::Tries;
 use super::transport::RequestBody;
 use crate::cache::{self, Hit};
-use crate::models::policy::Policy;
-use crate::telemetry::metrics::AttemptResult;
 
 /// Tells a Levee behind this one that retrying is done here; its value is the number of the attempt.
 pub(super) const LEVEE_ATTEMPT: HeaderName = HeaderName::from_static("levee-attempt");
@@ -54,26 +50,4 @@ pub(super) fn request(
         headers.insert(LEVEE_ATTEMPT, HeaderValue::from(number));
     }
     Ok(request)
-}
-
-/// How an answered attempt counts.
-pub(super) fn result_of_status(policy: &Policy, status: StatusCode, took: Duration) -> AttemptResult {
-    if policy.breaker.fail_statuses.contains(&status) {
-        AttemptResult::Failure
-    } else if policy.breaker.slow_call.is_some_and(|slow| took > slow.threshold) {
-        AttemptResult::Slow
-    } else {
-        AttemptResult::Success
-    }
-}
-
-/// How an attempt without an answer counts.
-pub(super) fn result_of_failure(kind: FailureKind) -> AttemptResult {
-    match kind {
-        FailureKind::Timeout => AttemptResult::Timeout,
-        FailureKind::Connect | FailureKind::Destination => AttemptResult::ConnectFailure,
-        FailureKind::Protocol => AttemptResult::Protocol,
-        FailureKind::BodyTooLarge | FailureKind::BodyBroken => AttemptResult::Cancelled,
-        _ => AttemptResult::Reset,
-    }
 }

@@ -153,33 +153,17 @@ async fn once(
 ) -> Last {
     let (number, no_body) = (tries.begin(), body.is_empty());
     let request = outgoing::request(gateway, call, body.for_attempt(), tries, number, conditions)?;
-    let began = Instant::now();
-    let limit = call.lane.attempt_limit(&call.method, &call.headers);
-    let made = attempt(
-        &call.lane,
-        &call.live.transport,
-        request,
-        body.upload(),
-        call.caller.key,
-        limit,
-        call.deadline.inner,
-    )
-    .await;
-    match made {
+    match attempt(call, request, body.upload()).await {
         Ok(Exchange { mut parts, body }) => {
-            call.live.metrics.attempt(
-                outgoing::result_of_status(&call.lane.policy, parts.status, began.elapsed()),
-                began.elapsed(),
-            );
             hygiene::clean_response(&mut parts.headers);
             gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })
         }
         Err((failure, unsent)) => {
-            if failure.kind == FailureKind::CircuitOpen || failure.kind == FailureKind::Overloaded {
+            if matches!(failure.kind, FailureKind::CircuitOpen | FailureKind::Overloaded) {
                 tries.take_back();
             } else {
-                call.live.metrics.attempt(outgoing::result_of_failure(failure.kind), began.elapsed());
+                log_failed(call, number, &failure);
             }
             if let Some(unsent) = unsent {
                 body.give_back(unsent);
@@ -187,6 +171,17 @@ async fn once(
             Err(failure)
         }
     }
+}
+
+fn log_failed(call: &Call, attempt: u32, failure: &Failure) {
+    tracing::info!(
+        call_id = %call.id,
+        upstream = call.live.upstream.name,
+        attempt,
+        error = failure.token,
+        cause = failure.cause_text,
+        "attempt failed"
+    );
 }
 
 fn judge(tries: &mut Tries, call: &Call, body: &CallBody, last: &Last) -> Verdict {

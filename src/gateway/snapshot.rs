@@ -198,7 +198,11 @@ impl Lane {
     /// One exchange's time, to its headers: a call that cannot be repeated may use all its time for it.
     pub fn attempt_limit(&self, method: &Method, headers: &http::HeaderMap) -> Duration {
         match self.policy.timeout.attempt {
-            None if !retry::is_repeatable(&self.policy.retry, method, headers) => self.policy.timeout.total,
+            None if self.policy.retry.attempts == 1
+                || !retry::is_repeatable(&self.policy.retry, method, headers) =>
+            {
+                self.policy.timeout.total
+            }
             _ => self.attempt_timeout,
         }
     }

@@ -73,11 +73,6 @@ impl Drain {
         self.0.cut.load(Ordering::Relaxed)
     }
 
-    /// Connections open now, on all listeners.
-    pub fn open_connections(&self) -> usize {
-        self.0.connections.len()
-    }
-
     /// Tracks one task per connection.
     pub(super) fn connections(&self) -> &TaskTracker {
         &self.0.connections

@@ -41,7 +41,7 @@ pub(super) fn read(block: &Object) -> Cache {
         query_ignore: query.read("ignore", ignored_parameters).unwrap_or_default(),
         query_sort: query.read("sort", Place::boolean).unwrap_or(false),
         vary: block.read("vary", vary).unwrap_or_default(),
-        max_object: block.read("maxObject", |place| place.size(1..=64 * MIB)).unwrap_or(MIB),
+        max_object: block.read("maxObject", |place| place.size(1..=8 * MIB)).unwrap_or(MIB),
     }
 }
 
@@ -53,6 +53,9 @@ fn negative(place: &Place) -> Option<Vec<NegativeAnswer>> {
         let ttl = block.required("ttl", |place| place.duration(MILLISECOND..=LONGEST_TTL));
         let (Some(status), Some(ttl)) = (status, ttl) else { continue };
         let repeated = answers.iter().any(|answer| answer.status == status);
+        block.contradiction("status", &[], status.is_server_error(), || {
+            "5xx answers are never stored".to_owned()
+        });
         block.contradiction("status", &[], repeated, || format!("{} stands here twice", status.as_u16()));
         answers.push(NegativeAnswer { status, ttl });
     }

@@ -197,7 +197,11 @@ fn a_cache_that_contradicts_itself_is_refused() {
         ),
         ("cache: { vary: ['*'] }", "1: cache.vary[0]: `*` would match no stored answer; use `mode: off`"),
         ("cache: { vary: [a b] }", "1: cache.vary[0]: `a b` is not a header name (RFC 9110 section 5.1)"),
-        ("cache: { maxObject: 65MiB }", "1: cache.maxObject: must be at most 64MiB"),
+        ("cache: { maxObject: 9MiB }", "1: cache.maxObject: must be at most 8MiB"),
+        (
+            "cache: { negative: [{ status: 503, ttl: 1s }] }",
+            "1: cache.negative[0].status: 5xx answers are never stored",
+        ),
     ]);
 }
 
