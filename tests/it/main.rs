@@ -5,6 +5,7 @@
 mod calls;
 mod drain;
 mod fixtures;
+mod load;
 mod startup;
 mod support;
 mod tidy;
