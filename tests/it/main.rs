@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
 mod calls;
+mod commands;
 mod drain;
 mod fixtures;
 mod load;
