@@ -7,6 +7,7 @@ mod commands;
 mod drain;
 mod fixtures;
 mod load;
+mod ops;
 mod startup;
 mod support;
 mod tidy;
