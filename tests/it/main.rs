@@ -8,6 +8,7 @@ mod drain;
 mod fixtures;
 mod load;
 mod ops;
+mod readme;
 mod startup;
 mod support;
 mod tidy;
