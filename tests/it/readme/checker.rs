@@ -14,6 +14,7 @@ const TRUE: &str = "\
 ## What it is
 
 Run `levee dev --listen 127.0.0.1:0`, or `make dev`. `levee` alone shows help, and every `LEVEE_…` is a setting.
+A misspelt one such as `LEVEE_LGO` is told.
 
 | variable | meaning |
 | --- | --- |
@@ -62,15 +63,15 @@ fn each_false_claim_is_found_where_it_stands() {
     for (was, is, expected) in [
         ("levee dev --listen", "levee dve --listen", "7: there is no command `levee dve`"),
         ("--listen 127", "--lsten 127", "7: `levee dev` has no flag --lsten"),
-        ("debug/levee --version", "debug/levee --verison", "16: `levee ` has no flag --verison"),
-        ("| `LEVEE_LOG` | how much |", "| `LEVEE_LGO` | how much |", "12: LEVEE_LGO is no setting"),
+        ("debug/levee --version", "debug/levee --verison", "17: `levee ` has no flag --verison"),
+        ("| `LEVEE_LOG` | how much |", "| `LEVEE_LGO` | how much |", "13: LEVEE_LGO is no setting"),
         ("| `LEVEE_LOG` | how much |", "|", "0: LEVEE_LOG is missing from the table of settings"),
-        ("LEVEE_LOG=debug", "LEVEE_LOGS=debug", "15: LEVEE_LOGS is no setting"),
+        ("LEVEE_LOG=debug", "LEVEE_LOGS=debug", "16: LEVEE_LOGS is no setting"),
         ("docs/a.md#the-parts", "docs/b.md", "3: docs/b.md leads nowhere"),
         ("docs/a.md#the-parts", "docs/a.md#parts", "3: docs/a.md#parts leads nowhere"),
         ("#what-it-is", "#what-is-it", "3: #what-is-it leads nowhere"),
-        ("levee-answer: ", "levee-anwser: ", "20: no answer has the header levee-anwser"),
-        ("Levee-Attempts: ", "Levee-Tries: ", "21: no answer has the header Levee-Tries"),
+        ("levee-answer: ", "levee-anwser: ", "21: no answer has the header levee-anwser"),
+        ("Levee-Attempts: ", "Levee-Tries: ", "22: no answer has the header Levee-Tries"),
     ] {
         assert_eq!(TRUE.matches(was).count(), 1, "{was}");
         let found = judged(&TRUE.replace(was, is));

@@ -9,6 +9,9 @@ use super::markdown::{self, Line};
 /// Variables that belong to the tests, not to the program.
 const OF_THE_TESTS: [&str; 3] = ["LEVEE_CACHE", "LEVEE_TEST_VENV", "LEVEE_GIT_REVISION"];
 
+/// A line that says one of these shows a name that is wrong on purpose.
+const WRONG_ON_PURPOSE: [&str; 3] = ["misspelt", "did you mean", "nearly one of"];
+
 /// What the program has.
 pub(super) struct Known {
     /// Every command with its flags; the empty one has those that stand alone.
@@ -26,8 +29,9 @@ pub(super) fn faults(page: &str, folder: &Path, known: &Known, complete: bool) -
     for line in &lines {
         let mut tell = |fault: String| faults.push(format!("{}: {fault}", line.number));
         code_of(line).for_each(|code| commands(code, known).into_iter().for_each(&mut tell));
+        let on_purpose = WRONG_ON_PURPOSE.iter().any(|words| line.text.contains(words));
         variables(line.text)
-            .filter(|name| !is_variable(name, known))
+            .filter(|name| !on_purpose && !is_variable(name, known))
             .for_each(|name| tell(format!("{name} is no setting")));
         if line.block.is_none() {
             let broken = markdown::links(line.text).filter(|target| !leads_somewhere(target, page, folder));
