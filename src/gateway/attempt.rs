@@ -52,10 +52,10 @@ pub(super) async fn attempt(
             Err(rejected) => return Err(refused(circuit_open(&rejected), request)),
         }
     }
-    let in_flight = InFlight::start(call, permit, seat);
+    let mut in_flight = InFlight::start(call, upload, permit, seat);
     let connect = lane.policy.timeout.connect.min(deadline.saturating_duration_since(in_flight.started));
     let sending = call.live.transport.send(request, connect);
-    match wait_for_headers(sending, &in_flight, upload, deadline).await {
+    match wait_for_headers(sending, &mut in_flight, deadline).await {
         Ok(Ok(response)) => Ok(in_flight.answered(response)),
         Ok(Err(failed)) => {
             let failure = upload.fault().unwrap_or_else(|| describe(&failed));
@@ -69,35 +69,33 @@ pub(super) async fn attempt(
     }
 }
 
-/// Waits until headers, failure, or the end of the attempt's time. While the caller is still sending, the
-/// clock of the attempt does not run against the upstream.
+/// Waits until headers, failure, or the end of the attempt's time, which does not run against the upstream before
+/// the caller has sent what it waits for.
 async fn wait_for_headers<F>(
     sending: F,
-    in_flight: &InFlight<'_>,
-    upload: &Upload,
+    in_flight: &mut InFlight<'_>,
     deadline: Instant,
 ) -> Result<F::Output, Failure>
 where
     F: Future,
 {
     let mut sending = pin!(sending);
-    let first_end = (in_flight.started + in_flight.limit).min(deadline);
-    let mut end = pin!(tokio::time::sleep_until(first_end));
+    let mut end = pin!(tokio::time::sleep_until(in_flight.end()));
     loop {
         tokio::select! {
             biased;
             sent = &mut sending => return Ok(sent),
             () = &mut end => {
-                let now = Instant::now();
-                if !upload.waits_for_caller() {
-                    let waited = now.saturating_duration_since(in_flight.started);
-                    return Err(timed_out(waited));
-                }
-                if now >= deadline {
+                let (now, waits_for_caller) = (Instant::now(), in_flight.upload.waits_for_caller());
+                in_flight.restart_clock();
+                if now >= deadline && waits_for_caller {
                     let detail = "The request body did not arrive within the call's time.";
                     return Err(Failure::new(FailureKind::BodyBroken, "http_request_error", detail));
                 }
-                end.as_mut().reset((now + in_flight.limit).min(deadline));
+                if now >= in_flight.end() {
+                    return Err(timed_out(now.saturating_duration_since(in_flight.clock)));
+                }
+                end.as_mut().reset(in_flight.end());
             }
         }
     }
@@ -147,26 +145,46 @@ fn describe(failed: &SendFailure) -> Failure {
 /// upstream had been silent for half the attempt's time, when impatient callers must not hide it.
 struct InFlight<'a> {
     call: &'a Call,
+    upload: &'a Upload,
     permit: Option<Permit>,
     seat: Option<Seat>,
     started: Instant,
+    /// When the upstream's time began: at the start, or later with what the caller sent last.
+    clock: Instant,
     limit: Duration,
 }
 
 impl<'a> InFlight<'a> {
-    fn start(call: &'a Call, mut permit: Permit, seat: Seat) -> Self {
+    fn start(call: &'a Call, upload: &'a Upload, mut permit: Permit, seat: Seat) -> Self {
         let started = Instant::now();
         let limit = call.lane.attempt_limit(&call.method, &call.headers);
-        permit.start_clock();
+        permit.start_clock(started);
         permit.expect_end_by((started + limit).min(call.deadline.inner));
-        Self { call, permit: Some(permit), seat: Some(seat), started, limit }
+        Self { call, upload, permit: Some(permit), seat: Some(seat), started, clock: started, limit }
+    }
+
+    fn end(&self) -> Instant {
+        (self.clock + self.limit).min(self.call.deadline.inner)
+    }
+
+    /// The upstream is not to blame for the time the caller took.
+    fn restart_clock(&mut self) {
+        let fed = if self.upload.waits_for_caller() { Some(Instant::now()) } else { self.upload.last_fed() };
+        let Some(fed) = fed.filter(|fed| *fed > self.clock) else { return };
+        self.clock = fed;
+        let end = self.end();
+        if let Some(permit) = &mut self.permit {
+            permit.start_clock(fed);
+            permit.expect_end_by(end);
+        }
     }
 
     fn was_patient(&self) -> bool {
-        self.started.elapsed() >= self.limit / 2
+        self.clock.elapsed() >= self.limit / 2
     }
 
     fn answered(mut self, response: Response<ResponseBody>) -> Exchange {
+        self.restart_clock();
         let policy = &self.call.lane.policy;
         let (parts, body) = response.into_parts();
         let mut permit = self.permit.take();
@@ -180,7 +198,7 @@ impl<'a> InFlight<'a> {
                 permit.finish(Outcome::Failure { transport: false, retry_after });
             }
         }
-        let slow = policy.breaker.slow_call.is_some_and(|slow| self.started.elapsed() > slow.threshold);
+        let slow = policy.breaker.slow_call.is_some_and(|slow| self.clock.elapsed() > slow.threshold);
         self.count(match (counts_as_failure, slow) {
             (true, _) => AttemptResult::Failure,
             (false, true) => AttemptResult::Slow,
@@ -191,6 +209,7 @@ impl<'a> InFlight<'a> {
     }
 
     fn failed(mut self, failure: &Failure) {
+        self.restart_clock();
         let Some(permit) = self.permit.take() else { return };
         self.count(result_of(failure.kind));
         let fail_on = &self.call.lane.policy.breaker.fail_on;
@@ -210,6 +229,7 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
+        self.restart_clock();
         let Some(permit) = self.permit.take() else { return };
         self.count(AttemptResult::Cancelled);
         let counts = self.call.lane.policy.breaker.fail_on.contains(&Cause::Timeout);

@@ -47,6 +47,8 @@ pub(super) async fn answer(
             Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
         }
         Lookup::OnlyIfCached => Err(only_if_cached()),
+        // Nothing will be stored, most likely, so the conditions worth asking with are the caller's own.
+        Lookup::HitForMiss(_) if asks_conditionally(call) => Box::pin(direct(gateway, call, forward)).await,
         Lookup::HitForMiss(key) => Box::pin(alone(gateway, call, key, None, forward)).await,
         Lookup::Reload { key, hit } => Box::pin(alone(gateway, call, key, hit, forward)).await,
         Lookup::Miss(key) => Box::pin(together(gateway, call, key, None, forward)).await,
@@ -136,6 +138,10 @@ async fn alone(
         }
         Fetched::Passing(reached, _) => Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward))),
     }
+}
+
+fn asks_conditionally(call: &Call) -> bool {
+    [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].iter().any(|name| call.headers.contains_key(name))
 }
 
 async fn direct(gateway: &Gateway, call: &Call, forward: Forward) -> Result<Answer, Failed> {

@@ -10,7 +10,6 @@ use http::StatusCode;
 use super::Gateway;
 use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
 use super::call::Call;
-use super::failure::Failure;
 use super::pipeline::{self, Failed};
 use super::retry;
 use super::upload::CallBody;
@@ -65,6 +64,7 @@ struct Trigger {
     cause: metrics::FallbackCause,
     trouble: Trouble,
     attempts: u32,
+    /// By the last attempt; then by none before it where sending twice is not safe, or there would have been no other.
     nothing_sent: bool,
 }
 
@@ -91,7 +91,7 @@ impl Trigger {
                     cause: label_of(cause),
                     trouble: Trouble::Error(failure.token),
                     attempts: *attempts,
-                    nothing_sent: never_sent(failure, *attempts),
+                    nothing_sent: failure.nothing_sent,
                 })
             }
         }
@@ -111,9 +111,11 @@ impl Trigger {
     }
 }
 
-/// Only a first attempt that never left tells that nothing did: an earlier one may have.
-fn never_sent(failure: &Failure, attempts: u32) -> bool {
-    failure.nothing_sent && attempts <= 1
+/// Whether the chain may send a request elsewhere that has been sent once already: then its body is worth holding.
+pub(super) fn may_repeat(call: &Call) -> bool {
+    let policy = &call.lane.policy;
+    policy.fallback.steps.iter().any(|step| matches!(step, FallbackStep::Upstream { .. }))
+        && retry::is_safe_twice(&policy.retry, &call.method, &call.headers)
 }
 
 /// The same request to another upstream, under that one's own policy; its own fallback chain included.

@@ -10,7 +10,8 @@ use super::retry::Tries;
 use super::transport::RequestBody;
 use crate::cache::{self, Hit};
 
-/// Tells a Levee behind this one that retrying is done here; its value is the number of the attempt.
+/// Tells every Levee behind this one that retrying is done here, or by one in front; its value is the number of the
+/// attempt.
 pub(super) const LEVEE_ATTEMPT: HeaderName = HeaderName::from_static("levee-attempt");
 
 /// Whose conditions a request carries.
@@ -46,7 +47,7 @@ pub(super) fn request(
         Conditions::Stored(hit) => cache::set_conditions(headers, Some(hit)),
     }
     headers.append(header::VIA, gateway.via().clone());
-    if tries.may_repeat() {
+    if tries.may_repeat() || call.below_levee {
         headers.insert(LEVEE_ATTEMPT, HeaderValue::from(number));
     }
     Ok(request)

@@ -101,7 +101,7 @@ pub async fn reach(
     lane.budget.deposit();
     let policy = &lane.policy.retry;
     let mut tries = Tries::new(policy, &call.method, &call.headers, call.below_levee);
-    if tries.may_repeat() {
+    if tries.may_repeat() || fallback::may_repeat(call) {
         hold(body, policy.max_body, call.deadline.inner).await?;
     }
     let mut last = once(gateway, call, body, conditions, &mut tries).await;

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_body_util::combinators::BoxBody;
+use parking_lot::Mutex;
 use tokio::time::{Instant, Sleep};
 
 use super::failure::{Failure, FailureKind};
@@ -21,7 +22,10 @@ use super::transport::RequestBody;
 
 /// What is known of a streaming upload while an attempt waits for its response.
 #[derive(Debug, Default)]
-pub struct Upload(AtomicU8);
+pub struct Upload {
+    state: AtomicU8,
+    fed: Mutex<Option<Instant>>,
+}
 
 const FLOWING: u8 = 0;
 const WAITING: u8 = 1;
@@ -33,12 +37,12 @@ const SILENT: u8 = 5;
 impl Upload {
     /// The next byte is the caller's to send.
     pub fn waits_for_caller(&self) -> bool {
-        self.0.load(Ordering::Acquire) == WAITING
+        self.state.load(Ordering::Acquire) == WAITING
     }
 
     /// The caller's fault, where there is one.
     pub fn fault(&self) -> Option<Failure> {
-        let (kind, detail) = match self.0.load(Ordering::Acquire) {
+        let (kind, detail) = match self.state.load(Ordering::Acquire) {
             TOO_LARGE => (
                 FailureKind::BodyTooLarge,
                 "The request body is larger than `limits.request` of this upstream allows.",
@@ -52,8 +56,15 @@ impl Upload {
         Some(Failure::new(kind, "http_request_error", detail))
     }
 
+    /// When the caller last sent what was being waited for: until then the upstream had nothing to answer.
+    pub fn last_fed(&self) -> Option<Instant> {
+        *self.fed.lock()
+    }
+
     fn set(&self, state: u8) {
-        self.0.store(state, Ordering::Release);
+        if self.state.swap(state, Ordering::AcqRel) == WAITING && state != WAITING {
+            *self.fed.lock() = Some(Instant::now());
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one integration-test binary: the fixtures, their own tests, the rules of the house, and Levee from outside.
+//! The one integration-test binary: the fixtures, their own tests, the rules of the house, Levee from outside.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
@@ -8,6 +8,7 @@ mod drain;
 mod fixtures;
 mod load;
 mod ops;
+mod policy;
 mod readme;
 mod startup;
 mod support;

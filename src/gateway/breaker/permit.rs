@@ -63,11 +63,11 @@ impl Permit {
         word.epoch() == self.epoch || word.admits_all()
     }
 
-    /// The attempt begins: a slow call is slow from here.
-    pub fn start_clock(&mut self) {
+    /// The upstream's time began at `start`: a slow call is slow from there. The last word counts.
+    pub fn start_clock(&mut self, start: Instant) {
         let circuit = &self.handle.0;
         if circuit.slow_above.load(Relaxed) != NEVER {
-            self.started = Some(circuit.clock.now());
+            self.started = Some(circuit.clock.at(start));
         }
     }
 

@@ -59,7 +59,7 @@ async fn a_stall_of_this_process_trips_nothing() {
     (0..19).for_each(|_| call(&breaker, BAD));
     let under_way = |caller| {
         let mut permit = breaker.try_acquire(caller).unwrap();
-        permit.start_clock();
+        permit.start_clock(tokio::time::Instant::now());
         permit.expect_end_by(tokio::time::Instant::now() + Duration::from_secs(2));
         permit
     };

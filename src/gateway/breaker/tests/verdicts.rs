@@ -37,7 +37,7 @@ async fn slow_calls_open_it_and_waiting_before_the_clock_starts_is_not_slow() {
     let breaker = watched(&settings).0;
     let mut waited: Vec<_> = (0..100).map(|caller| breaker.try_acquire(caller).unwrap()).collect();
     advance(Duration::from_secs(5)).await;
-    waited.iter_mut().for_each(Permit::start_clock);
+    waited.iter_mut().for_each(|permit| permit.start_clock(tokio::time::Instant::now()));
     for permit in waited {
         permit.finish(Outcome::Success);
     }
@@ -45,7 +45,7 @@ async fn slow_calls_open_it_and_waiting_before_the_clock_starts_is_not_slow() {
     advance(Duration::from_secs(40)).await;
 
     let mut slow: Vec<_> = (0..20).map(|caller| breaker.try_acquire(caller).unwrap()).collect();
-    slow.iter_mut().for_each(Permit::start_clock);
+    slow.iter_mut().for_each(|permit| permit.start_clock(tokio::time::Instant::now()));
     advance(Duration::from_millis(1_001)).await;
     for permit in slow {
         permit.finish(Outcome::Success);
@@ -60,7 +60,7 @@ async fn a_call_is_slow_by_its_headers_not_by_its_body() {
     settings.slow_call = Some(policy::SlowCall { threshold: Duration::from_secs(1), rate: 0.5 });
     let breaker = watched(&settings).0;
     let mut permit = breaker.try_acquire(1).unwrap();
-    permit.start_clock();
+    permit.start_clock(tokio::time::Instant::now());
     permit.mark_headers();
     advance(Duration::from_secs(20)).await;
     permit.finish(Outcome::Success);
@@ -112,7 +112,7 @@ async fn a_slow_probe_reopens() {
     trip(&breaker);
     wait_out_the_open_period(&breaker).await;
     let mut probe = breaker.try_acquire(1).unwrap();
-    probe.start_clock();
+    probe.start_clock(tokio::time::Instant::now());
     advance(Duration::from_secs(2)).await;
     probe.finish(Outcome::Success);
     assert_eq!(breaker.view().reason, Reason::ProbeFailed);

@@ -47,7 +47,7 @@ impl Pair {
         let expected = self.model.acquire(now);
         prop_assert_eq!(real.is_ok(), expected.is_some(), "admission");
         let (Ok(mut permit), Some((kind, id))) = (real, expected) else { return Ok(()) };
-        permit.start_clock();
+        permit.start_clock(tokio::time::Instant::now());
         let started = self.model.settings.slow_call.map(|_| now);
         let epoch = self.model.epoch;
         self.calls.push(Call { permit, id, epoch, kind, caller, started, headers_took: None });
