@@ -181,7 +181,7 @@ fn admit(
 
 /// The upstream and the raw target below it.
 fn locate(gateway: &Gateway, request: &Request) -> Result<(Arc<Live>, Target), Refusal> {
-    let path = request.original_uri().path();
+    let path = request.uri().path();
     if let Some(why) = hygiene::refuse_path(path) {
         return refuse(ProblemType::InvalidRequest, format!("The request target is refused: {why}."));
     }
@@ -193,7 +193,7 @@ fn locate(gateway: &Gateway, request: &Request) -> Result<(Arc<Live>, Target), R
             format!("No upstream is registered as \"{}\".", shown(name)),
         );
     };
-    let target = Target::new(&live.upstream.url.path, rest, request.original_uri().query());
+    let target = Target::new(&live.upstream.url.path, rest, request.uri().query());
     Ok((live, target))
 }
 

@@ -36,7 +36,7 @@ impl<C: Endpoint<Output = Response>> Endpoint for Planes<C> {
         if request.method() == Method::CONNECT {
             // It names a host instead of a path, so no plane could find it.
             Ok(refusal(ProblemType::NotSupported, "CONNECT cannot pass through Levee."))
-        } else if request.original_uri().path().starts_with(PREFIX) {
+        } else if request.uri().path().starts_with(PREFIX) {
             self.proxy.call(request).await
         } else {
             self.control.call(request).await
@@ -75,7 +75,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for LocalOnly<E> {
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
         let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
-        let authority = request.original_uri().authority().map(poem::http::uri::Authority::as_str);
+        let authority = request.uri().authority().map(poem::http::uri::Authority::as_str);
         match refuse_anonymous(peer, request.headers(), authority) {
             Some(why) => Ok(refusal(
                 ProblemType::Unauthorized,

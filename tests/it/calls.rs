@@ -36,7 +36,7 @@ mod trouble;
 /// An upstream document with further lines of its `spec`.
 fn upstream(name: &str, url: &str, spec: &[&str]) -> String {
     let head = "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata:";
-    let spec: String = spec.iter().map(|line| format!("  {line}\n")).collect();
+    let spec = spec.iter().map(|line| format!("  {line}\n")).collect::<Vec<_>>().concat();
     format!("---\n{head} {{ name: {name} }}\nspec:\n  url: {url}\n{spec}")
 }
 

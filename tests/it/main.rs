@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
 mod calls;
+mod commands;
 mod drain;
 mod fixtures;
+mod load;
+mod ops;
 mod policy;
+mod readme;
 mod startup;
 mod support;
 mod tidy;

@@ -85,20 +85,21 @@ async fn a_name_that_leads_to_a_forbidden_address_is_not_dialled() {
     // This machine's own name: the one name besides localhost that leads to a private address without a network.
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_lowercase();
     let leads_to = (&*name, port).to_socket_addrs().map(Iterator::collect::<Vec<_>>).unwrap_or_default();
-    let (kind, error) = match leads_to.is_empty() {
-        false => ("destination-refused", "destination_ip_prohibited"),
-        true => ("upstream-unreachable", "dns_error"),
+    let (kind, error) = if leads_to.is_empty() {
+        ("upstream-unreachable", "dns_error")
+    } else {
+        ("destination-refused", "destination_ip_prohibited")
     };
     let by_name = format!("http://{name}:{port}");
     // A range for documentation, so that no machine has an address in it.
-    let narrowed = "network: { allowCidrs: [203.0.113.0/24] }";
+    let spec = "network: { allowCidrs: [203.0.113.0/24] }";
     let ceiling =
         TestApp::with(upstream("shaky", &by_name, &[])).env("LEVEE_ALLOWED_CIDRS", "203.0.113.0/24");
-    let narrower = TestApp::with(upstream("shaky", &by_name, &[narrowed])).env(
+    let narrowing = TestApp::with(upstream("shaky", &by_name, &[spec])).env(
         "LEVEE_ALLOWED_CIDRS",
         "127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,203.0.113.0/24",
     );
-    for setup in [ceiling, narrower] {
+    for setup in [ceiling, narrowing] {
         let app = setup.start().await;
         let answer = app.get("/proxy/shaky/ok").await;
         assert_eq!(problem(&answer), (502, kind.to_owned()), "{leads_to:?}");

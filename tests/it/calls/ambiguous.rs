@@ -80,7 +80,6 @@ async fn a_body_that_turns_out_malformed_never_becomes_a_request() {
 #[tokio::test]
 async fn bytes_at_random_do_no_harm() {
     const SEED: u64 = 20_250_101;
-    println!("seed {SEED}");
     let mut random = fastrand::Rng::with_seed(SEED);
     let (app, _server) = before_shaky(&[]).await;
     let request = b"POST /proxy/shaky/ok?x=1 HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\
@@ -100,5 +99,5 @@ async fn bytes_at_random_do_no_harm() {
     }
     assert_well(&app).await;
     let panics: Vec<_> = app.log().into_iter().filter(|line| line.contains("panic")).collect();
-    assert!(panics.is_empty(), "{panics:?}");
+    assert!(panics.is_empty(), "seed {SEED}: {panics:?}");
 }

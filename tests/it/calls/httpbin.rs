@@ -149,7 +149,7 @@ async fn references_and_cookies_of_the_upstream_become_ours() {
         ("Link", "</get?page=2>; rel=\"next\"", "</proxy/bin/get?page=2>; rel=\"next\""),
         ("Content-Location", "/get", "/proxy/bin/get"),
     ] {
-        let query: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let query = value.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
         let answer = app.get(&format!("/proxy/bin/response-headers?{name}={query}")).await;
         assert_eq!(answer.header(&name.to_lowercase()), becomes);
     }

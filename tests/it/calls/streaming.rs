@@ -178,3 +178,18 @@ async fn trailers_and_interim_answers_do_no_harm() {
     assert_eq!(caller.read_head().await.unwrap().second_word(), "200");
     caller.expect(b"2\r\nok\r\n0\r\n").await;
 }
+
+/// The upstream has heard enough and stops reading: its answer counts, not the body that can go nowhere.
+#[tokio::test]
+async fn an_answer_in_the_middle_of_an_upload_is_heard() {
+    let (app, played) = Played::start(&[]).await;
+    let mut caller = RawConnection::open(app.data).await;
+    let head = "POST /proxy/played/x HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9000000\r\n\r\n";
+    caller.write(head).await.unwrap();
+    let (mut upstream, _) = played.accept().await;
+    caller.write([b'x'; 1000]).await.unwrap();
+    upstream.write_all(b"HTTP/1.1 413 Too Much\r\nContent-Length: 4\r\n\r\nstop").await.unwrap();
+    let answer = caller.read_answer().await.unwrap();
+    assert_eq!(answer.header("levee-answer").as_deref(), Some("upstream"));
+    assert_eq!((answer.second_word().as_str(), &answer.body[..]), ("413", &b"stop"[..]));
+}
