@@ -52,9 +52,10 @@ const PLAIN: &str = "cache: { mode: off }\nretry: { attempts: 1 }\n";
 
 /// The document of one upstream; `spec` is YAML, a block a line.
 fn document(name: &str, url: &str, spec: &str) -> String {
-    let blocks: String = spec.lines().map(|line| format!("  {line}\n")).collect();
+    let blocks: Vec<_> = spec.lines().map(|line| format!("  {line}")).collect();
     format!(
-        "---\napiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: {name} }}\nspec:\n  url: {url}\n{blocks}"
+        "---\napiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: {name} }}\nspec:\n  url: {url}\n{}\n",
+        blocks.join("\n")
     )
 }
 
@@ -148,9 +149,9 @@ async fn window(app: &TestApp) -> (u64, u64) {
 }
 
 /// How often the breaker of `api` went there for that reason.
-async fn transitions(app: &TestApp, to: &str, reason: &str) -> f64 {
+async fn transitions(app: &TestApp, to: &str, reason: &str) -> u64 {
     let labels = format!("upstream=\"api\",operation=\"\",to=\"{to}\",reason=\"{reason}\"");
-    app.metric(&format!("levee_breaker_transitions_total{{{labels}}}")).await.unwrap()
+    app.metric(&format!("levee_breaker_transitions_total{{{labels}}}")).await.unwrap() as u64
 }
 
 /// Waits until no attempt is in flight at `api`.

@@ -92,7 +92,7 @@ async fn what_is_the_callers_doing_never_sets_it_going() {
         "retry: {{ attempts: 1 }}\nlimits: {{ request: 10KiB }}\nconcurrency: {{ perCaller: 1 }}\n{STATIC}"
     );
     let app = levee_before(&server, &spec).await;
-    let too_large = send(&app, Method::POST, "/ok", &[b'x'; 20_000]).await;
+    let too_large = send(&app, Method::POST, "/ok", &vec![b'x'; 20_000]).await;
     assert_eq!((too_large.status.as_u16(), problem(&too_large).as_str()), (413, "payload-too-large"));
     let chunk = format!("2710\r\n{}\r\n", "x".repeat(10_000)).repeat(2);
     let head = "POST /proxy/api/ok HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -4,8 +4,8 @@ use super::*;
 use crate::support::wire::Message;
 
 fn operations(entries: &[&str]) -> String {
-    let lines: String = entries.iter().map(|entry| format!("  - {{ {entry} }}\n")).collect();
-    format!("operations:\n{lines}")
+    let lines: Vec<_> = entries.iter().map(|entry| format!("  - {{ {entry} }}")).collect();
+    format!("operations:\n{}", lines.join("\n"))
 }
 
 /// A static answer that tells which policy a call ran under.

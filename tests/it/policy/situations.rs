@@ -55,8 +55,8 @@ async fn a_caller_who_leaves_during_a_half_open_probe_gives_its_slot_back_at_onc
     drop(probe);
     until_served(&app).await;
     assert_eq!(state(&app).await, "closed");
-    assert_eq!(transitions(&app, "closed", "probes_good").await, 1.0);
-    assert_eq!(transitions(&app, "half_open", "period_over").await, 1.0, "it never reopened in between");
+    assert_eq!(transitions(&app, "closed", "probes_good").await, 1);
+    assert_eq!(transitions(&app, "half_open", "period_over").await, 1, "it never reopened in between");
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn a_policy_changed_while_open_does_not_lengthen_the_open_period_either() 
     until("the edit is in force", SOON, async || app.metric("levee_snapshot_revision").await == Some(2.0))
         .await;
     until_served(&app).await;
-    assert_eq!(transitions(&app, "half_open", "period_over").await, 1.0);
+    assert_eq!(transitions(&app, "half_open", "period_over").await, 1);
 }
 
 #[tokio::test]
@@ -183,8 +183,8 @@ async fn a_thousand_callers_at_the_end_of_the_open_period_make_exactly_three_pro
     assert_eq!((good, server.seen("/held")), (3, 3));
     assert!(answers.iter().all(|answer| answer.status == 200 || problem(answer) == "circuit-open"));
     assert_eq!(state(&app).await, "closed");
-    assert_eq!(transitions(&app, "half_open", "period_over").await, 1.0);
-    assert_eq!(transitions(&app, "closed", "probes_good").await, 1.0);
+    assert_eq!(transitions(&app, "half_open", "period_over").await, 1);
+    assert_eq!(transitions(&app, "closed", "probes_good").await, 1);
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn probes_that_all_hang_reopen_it_and_never_wedge_it() {
     trip(&app).await;
     until("hanging probes reopened it twice", SOON, async || {
         get(&app, "/hang").await;
-        transitions(&app, "open", "probe_failed").await >= 2.0
+        transitions(&app, "open", "probe_failed").await >= 2
     })
     .await;
     let hint = breaker(&app).await["retryAfterSeconds"].as_u64().unwrap();

@@ -51,7 +51,7 @@ async fn a_probe_that_levee_itself_refuses_is_neutral() {
     drop((answer, caller));
     until("the next one is served", SOON, async || get(&app, "/ok").await.status == 200).await;
     assert_eq!(state(&app).await, "closed");
-    assert_eq!(transitions(&app, "open", "probe_failed").await, 0.0);
+    assert_eq!(transitions(&app, "open", "probe_failed").await, 0);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn bodies_that_break_open_the_circuit() {
     }
     until("five in a row opened it", SOON, async || state(&app).await == "open").await;
     assert_eq!(server.seen("/reset-in-body"), 5, "each was asked for once");
-    assert_eq!(transitions(&app, "open", "consecutive_failures").await, 1.0);
+    assert_eq!(transitions(&app, "open", "consecutive_failures").await, 1);
 }
 
 #[tokio::test]
