@@ -133,6 +133,7 @@ pub(super) async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> L
     };
     let mut kept: Vec<Bytes> = Vec::new();
     let mut size = 0;
+    let mut last = None;
     while let Some(frame) = body.frame().await {
         let data = match frame.map(http_body::Frame::into_data) {
             Ok(Ok(data)) => data,
@@ -146,10 +147,18 @@ pub(super) async fn keep(gateway: Arc<Gateway>, key: Key, copying: Copying) -> L
             send(&mut pieces, Piece::Rest(body));
             return Landing::Alone;
         }
-        send(&mut pieces, Piece::Data(data.clone()));
-        kept.push(data);
+        kept.push(data.clone());
+        if body.is_end_stream() {
+            last = Some(data);
+            break;
+        }
+        send(&mut pieces, Piece::Data(data));
     }
+    // Stored before its end is passed on: a caller that has it whole finds it in memory.
     let entry = gateway.cache.insert(plan, &kept);
+    if let Some(data) = last {
+        send(&mut pieces, Piece::Data(data));
+    }
     send(&mut pieces, Piece::End);
     Landing::Stored(entry, attempts)
 }
