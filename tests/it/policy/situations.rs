@@ -77,7 +77,8 @@ async fn a_probe_that_others_may_share_goes_on_when_its_caller_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_callers_who_abort_leave_a_healthy_upstream_closed() {
     let server = Misbehaving::start().await;
-    let spec = "timeout: { total: 10m, attempt: 9m }\nconcurrency: { limit: 1000, perCaller: 1000 }\n";
+    let spec =
+        "timeout: { total: 10m, attempt: 9m, connect: 1m }\nconcurrency: { limit: 1000, perCaller: 1000 }\n";
     let app = levee_before(&server, &format!("{PLAIN}{spec}")).await;
     let gate = Gate::closed();
     server.script("/held", [held(&gate, Reply::ok(""))]);
@@ -85,7 +86,7 @@ async fn a_thousand_callers_who_abort_leave_a_healthy_upstream_closed() {
     for _ in 0..1000 {
         callers.push(begin(&app, "/held").await);
     }
-    until("all wait upstream", SOON, async || gate.waiting() == 1000).await;
+    until("all wait upstream", SOON * 3, async || gate.waiting() == 1000).await;
     drop(callers);
     until_idle(&app).await;
     assert_eq!(window(&app).await, (0, 0), "nobody's verdict");
