@@ -3,6 +3,9 @@
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .
+# There is no clone in the context to ask.
+ARG REVISION=unknown
+ENV LEVEE_GIT_REVISION=$REVISION
 # Build folders are kept between builds and are no part of the image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
