@@ -68,6 +68,11 @@ impl Hit {
         lifetime.cast_signed().saturating_sub(age.cast_signed())
     }
 
+    /// What is stored, to be shared with those who wait for it.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
     /// The key to refresh it under.
     pub fn key(&self) -> Key {
         Key { began: self.began, ..self.entry.key.clone() }

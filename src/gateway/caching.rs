@@ -157,7 +157,8 @@ async fn together(
     hit: Option<Hit>,
     forward: Forward,
 ) -> Result<Answer, Failed> {
-    match gateway.flights.join(&key) {
+    match join(gateway, call, &key) {
+        Part::Over(landing) => landed(gateway, call, &key, landing, forward).await,
         Part::Full => Err(waiting_room_full()),
         Part::Lead(lead) => {
             let (reply, answer) = oneshot::channel();
@@ -179,6 +180,21 @@ async fn together(
             Ok(landing) => landed(gateway, call, &key, landing, forward).await,
             Err(_) => Err(flight_too_slow()),
         },
+    }
+}
+
+/// Joins the flight of this key, or begins it. Between a call's look and its joining a flight may have landed, so
+/// whoever would begin one looks again first: without that, two who cross would both be sent.
+fn join(gateway: &Gateway, call: &Call, key: &Key) -> Part {
+    let part = gateway.flights.join(key);
+    let Part::Lead(lead) = part else { return part };
+    match gateway.cache.lookup(&view(call, true), &call.lane.policy.cache, Instant::now()) {
+        Lookup::Fresh(hit) => {
+            let landing = Landing::Stored(Arc::clone(hit.entry()), 1);
+            lead.land(landing.clone());
+            Part::Over(landing)
+        }
+        _ => Part::Lead(lead),
     }
 }
 
@@ -214,7 +230,7 @@ async fn landed(
 /// Fetches a newer answer without anybody waiting, unless that is under way already.
 fn refresh_behind(gateway: &Arc<Gateway>, call: &Arc<Call>, hit: &Hit) {
     let key = hit.key();
-    if let Part::Lead(lead) = gateway.flights.join(&key) {
+    if let Part::Lead(lead) = join(gateway, call, &key) {
         let hit = Some(hit.clone());
         gateway.tasks.spawn(fetch::fly(Arc::clone(gateway), Arc::clone(call), lead, key, hit, None));
     }

@@ -74,6 +74,8 @@ pub(super) enum Part {
     Lead(Lead),
     /// Another flies already.
     Wait(Wait),
+    /// One has just landed.
+    Over(Landing),
     /// Too many wait already.
     Full,
 }
