@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::support::client::burst;
+use crate::support::client::{Connection, burst};
 use crate::support::wire::Message;
 
 async fn misses(app: &TestApp) -> Option<f64> {
@@ -34,6 +34,30 @@ async fn a_burst_of_a_thousand_makes_one_request() {
     assert!(answers.iter().all(|answer| answer.header("levee-attempts") == "1"));
     let counted = "levee_cache_requests_total{upstream=\"api\",result=\"collapsed\"}";
     assert_eq!(app.metric(counted).await, Some(999.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_asked_for_once_however_calls_and_answers_cross() {
+    let server = Misbehaving::start().await;
+    let app = levee_before(&server, "").await;
+    let paths: Vec<_> = (0..500).map(|number| format!("/x/{number}")).collect();
+    for path in &paths {
+        server.script(path, [cacheable("max-age=3600", "").into()]);
+    }
+    let (address, asked) = (app.data, paths.clone());
+    burst(16, move |_| {
+        let asked = asked.clone();
+        async move {
+            let mut connection = Connection::open(address).await;
+            for path in &asked {
+                let answer = connection.send(client::request(&format!("/proxy/api{path}"))).await.unwrap();
+                assert_eq!(answer.status, 200);
+            }
+        }
+    })
+    .await;
+    let again: Vec<_> = paths.iter().filter(|path| server.seen(path) != 1).collect();
+    assert!(again.is_empty(), "asked for more than once: {again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
