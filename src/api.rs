@@ -1,28 +1,53 @@
 //! The control plane's API: one file per resource, wire types here and nowhere else, and the document that describes it.
 
 use poem::endpoint::make_sync;
-use poem::{Endpoint, Response, Route, get};
+use poem::{Endpoint, EndpointExt, Response, Route, get};
 use poem_openapi::{OpenApiService, Tags};
 
 use self::document::Format;
 use self::problems::Problems;
+use crate::services::audit::AuditService;
+use crate::services::auth::AuthService;
 use crate::services::breakers::BreakersService;
+use crate::services::credentials::CredentialsService;
 use crate::services::health::HealthService;
+use crate::services::registrations::RegistrationsService;
+use crate::services::service_accounts::ServiceAccountsService;
+use crate::services::users::UsersService;
 
 /// The OpenAPI document we serve, print and commit.
 pub mod document;
 
+mod audit;
+mod auth;
 mod breakers;
+mod credentials;
 mod error;
 mod health;
 mod pagination;
 mod payload;
 mod problems;
+mod security;
+mod service_accounts;
+mod upstreams;
+mod users;
 
-/// What the API stands on.
+/// What the API stands on. Handlers take the one they need as an argument, so that the document needs none of them.
 pub struct Services {
-    /// Reads the breakers.
+    /// Signs in and out.
+    pub auth: AuthService,
+    /// Manages users.
+    pub users: UsersService,
+    /// Manages service accounts and keys.
+    pub service_accounts: ServiceAccountsService,
+    /// Registers upstreams.
+    pub registrations: RegistrationsService,
+    /// Keeps credentials.
+    pub credentials: CredentialsService,
+    /// Reads and forces the breakers.
     pub breakers: BreakersService,
+    /// Reads the audit list.
+    pub audit: AuditService,
     /// Reads the health of this process.
     pub health: HealthService,
 }
@@ -36,7 +61,16 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
     let routes = Route::new()
         .at("/openapi.json", get(printed(document::render(&document, Format::Json), "application/json")))
         .at("/openapi.yaml", get(printed(document::render(&document, Format::Yaml), "application/yaml")))
-        .nest("/", service(services));
+        .nest("/", service());
+    let routes = routes
+        .data(services.auth)
+        .data(services.users)
+        .data(services.service_accounts)
+        .data(services.registrations)
+        .data(services.credentials)
+        .data(services.breakers)
+        .data(services.audit)
+        .data(services.health);
     problems.around(routes)
 }
 
@@ -44,10 +78,28 @@ fn printed(text: String, content_type: &'static str) -> impl Endpoint<Output = R
     make_sync(move |_| Response::builder().content_type(content_type).body(text.clone()))
 }
 
-type Resources = (breakers::BreakersApi, health::HealthApi);
+type Resources = (
+    auth::AuthApi,
+    users::UsersApi,
+    service_accounts::ServiceAccountsApi,
+    upstreams::UpstreamsApi,
+    credentials::CredentialsApi,
+    breakers::BreakersApi,
+    audit::AuditApi,
+    health::HealthApi,
+);
 
-fn service(services: Services) -> OpenApiService<Resources, ()> {
-    let resources = (breakers::BreakersApi::new(services.breakers), health::HealthApi::new(services.health));
+fn service() -> OpenApiService<Resources, ()> {
+    let resources = (
+        auth::AuthApi,
+        users::UsersApi,
+        service_accounts::ServiceAccountsApi,
+        upstreams::UpstreamsApi,
+        credentials::CredentialsApi,
+        breakers::BreakersApi,
+        audit::AuditApi,
+        health::HealthApi,
+    );
     OpenApiService::new(resources, "Levee", env!("CARGO_PKG_VERSION"))
 }
 
@@ -55,8 +107,18 @@ fn service(services: Services) -> OpenApiService<Resources, ()> {
 #[derive(Tags)]
 #[oai(rename_all = "snake_case")]
 enum Group {
-    /// What the circuit breakers are doing.
+    /// Signing in and out, and the own account.
+    Auth,
+    /// People who sign in.
+    Users,
+    /// Programs that call, and their API keys.
+    ServiceAccounts,
+    /// The APIs that are called, their history, and their credentials.
+    Upstreams,
+    /// What the circuit breakers are doing, and forcing them.
     Breakers,
+    /// Who changed what, when.
+    Audit,
     /// Whether Levee serves.
     Health,
 }

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use poem::{Endpoint, Response};
+use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -19,19 +21,34 @@ use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
+use crate::identity::directory::Authenticator;
+use crate::identity::token::Tokens;
 use crate::middleware::measured::Measured;
 use crate::models::document::Rules;
+use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
-use crate::server::planes::{LocalOnly, Planes};
+use crate::server::planes::Planes;
 use crate::server::{Drain, Limits, Server};
+use crate::services::audit::AuditService;
+use crate::services::auth::AuthService;
+use crate::services::credentials::CredentialsService;
+use crate::services::identity::IdentityService;
+use crate::services::registrations::RegistrationsService;
+use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
+use crate::services::users::UsersService;
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
+mod database;
 mod observe;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Connections to the database.
+const POOL: PoolLimits =
+    PoolLimits { connections: 20, acquire: Duration::from_secs(2), idle: Duration::from_secs(30) };
 
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +69,12 @@ pub enum StartError {
     /// Signals could not be listened for.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
+    /// The database cannot be used as it is.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// A running process.
@@ -63,6 +86,7 @@ pub struct App {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
+    store: Store,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -71,8 +95,14 @@ pub struct App {
 }
 
 impl App {
-    /// Builds and starts everything. The configuration is judged before anything is bound.
-    pub fn start(settings: Settings, source: Source) -> Result<Self, StartError> {
+    /// Builds and starts everything. The configuration is judged before anything is bound. With a database that cannot
+    /// be reached it waits for it: the ops port answers meanwhile that this process is alive and not ready.
+    pub async fn start(settings: Settings, source: Source) -> Result<Self, StartError> {
+        let (Some(database_url), Some(ring)) = (settings.database_url.clone(), settings.secret_keys.clone())
+        else {
+            let needed = "LEVEE_DATABASE_URL and LEVEE_SECRET_KEYS must be given".to_owned();
+            return Err(StartError::Configuration(vec![needed]));
+        };
         let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone() };
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
@@ -94,6 +124,10 @@ impl App {
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
+        let store = Store::open(database_url.expose_secret(), &POOL).await?;
+        database::make_ready(&store, settings.mode).await?;
+        let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
+
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
@@ -101,7 +135,20 @@ impl App {
         let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
         upstreams.load().map_err(StartError::Configuration)?;
 
-        let serving = serve(&gateway, &metrics, &drain, data, api);
+        let services = api::Services {
+            auth: AuthService {},
+            users: UsersService {},
+            service_accounts: ServiceAccountsService {},
+            registrations: RegistrationsService {},
+            credentials: CredentialsService {},
+            breakers: observe::breakers(&gateway),
+            audit: AuditService {},
+            health: observe::health(&gateway),
+        };
+        let identity = IdentityService::new(Arc::clone(&authenticator));
+        let control = middleware::control_plane(api::routes(services), identity);
+        let control = Measured::new(control, Arc::clone(&metrics));
+        let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::new(upstreams).watch(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
@@ -115,6 +162,7 @@ impl App {
             health,
             metrics,
             gateway,
+            store,
             drain,
             serving,
             background,
@@ -167,6 +215,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");
     }
@@ -176,16 +225,12 @@ impl App {
 const LIVENESS: Duration = Duration::from_secs(10);
 
 fn serve(
-    gateway: &Arc<Gateway>,
-    metrics: &Arc<Metrics>,
+    proxy: Proxy,
+    control: impl Endpoint<Output = Response> + 'static,
     drain: &Drain,
     data: Server,
     api: Option<Server>,
 ) -> Vec<JoinHandle<()>> {
-    let services = api::Services { breakers: observe::breakers(gateway), health: observe::health(gateway) };
-    let control = LocalOnly::new(middleware::control_plane(api::routes(services)));
-    let control = Measured::new(control, Arc::clone(metrics));
-    let proxy = Proxy::new(Arc::clone(gateway));
     match api {
         Some(api) => vec![
             tokio::spawn(data.run(Planes::calls_only(proxy), drain.clone())),
@@ -230,6 +275,3 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         gateway.cache().sweep(now);
     }
 }
-
-#[cfg(test)]
-mod control_plane_tests;

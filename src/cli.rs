@@ -13,6 +13,7 @@ mod check;
 pub(crate) mod dev;
 mod healthcheck;
 mod openapi;
+mod secret_files;
 mod serve;
 mod settings_file;
 
@@ -98,16 +99,36 @@ pub(crate) struct SettingArguments {
     /// text or json [default: text on a terminal, else json]
     #[arg(long, env = "LEVEE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
-    /// loopback: programs on this machine may call without proving who they are [dev: always]
-    #[arg(long, env = "LEVEE_ANONYMOUS", value_name = "WHO")]
-    anonymous: Option<String>,
+    /// sqlite://… (one process) or postgres://… [dev: sqlite under .levee]
+    #[arg(long, env = "LEVEE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// Key ring `kid:base64 of 32 bytes[,…]`: the first encrypts, all decrypt [dev: made under .levee]
+    #[arg(long, env = "LEVEE_SECRET_KEYS", value_name = "KEYS", hide_env_values = true)]
+    secret_keys: Option<String>,
+    /// Keeps the last good snapshot, encrypted, for a cold start without a database
+    #[arg(long, env = "LEVEE_SNAPSHOT_DIR", value_name = "DIR")]
+    snapshot_dir: Option<String>,
+    /// The first admin, on an empty database
+    #[arg(long, env = "LEVEE_BOOTSTRAP_ADMIN_EMAIL", value_name = "EMAIL")]
+    bootstrap_admin_email: Option<String>,
+    /// Its password; better LEVEE_BOOTSTRAP_ADMIN_PASSWORD_FILE, a file that holds it
+    #[arg(long, env = "LEVEE_BOOTSTRAP_ADMIN_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    bootstrap_admin_password: Option<String>,
+    /// Proxies in front of the control plane whose X-Forwarded-For is believed
+    #[arg(long, env = "LEVEE_TRUSTED_PROXIES", value_name = "CIDR,…")]
+    trusted_proxies: Option<String>,
+    /// Origins whose web pages may use the API
+    #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
+    cors_origins: Option<String>,
 }
 
 impl SettingArguments {
     /// Reads `levee.yaml` where one is named and puts environment and flags over it.
     fn resolve(&self, mode: Mode) -> Result<Settings, Vec<String>> {
         let mut given = Given::default();
-        let faults = self.config.as_ref().map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
+        let mut faults =
+            self.config.as_ref().map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
+        faults.extend(secret_files::read(&mut given));
         let merged = [
             (Setting::Listen, &self.listen),
             (Setting::ApiListen, &self.api_listen),
@@ -118,7 +139,13 @@ impl SettingArguments {
             (Setting::DrainTimeout, &self.drain_timeout),
             (Setting::Log, &self.log),
             (Setting::LogFormat, &self.log_format),
-            (Setting::Anonymous, &self.anonymous),
+            (Setting::DatabaseUrl, &self.database_url),
+            (Setting::SecretKeys, &self.secret_keys),
+            (Setting::SnapshotDir, &self.snapshot_dir),
+            (Setting::BootstrapAdminEmail, &self.bootstrap_admin_email),
+            (Setting::BootstrapAdminPassword, &self.bootstrap_admin_password),
+            (Setting::TrustedProxies, &self.trusted_proxies),
+            (Setting::CorsOrigins, &self.cors_origins),
         ];
         for (setting, text) in merged {
             // An empty variable is how Helm and compose files say "not set".

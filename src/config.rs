@@ -8,8 +8,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use secrecy::SecretString;
 
+use crate::identity::ring::KeyRing;
 use crate::models::address::LOOPBACK;
+use crate::models::user::Email;
 use crate::telemetry::logs::{self, LogFormat};
 
 /// Where settings come from.
@@ -27,7 +30,7 @@ pub enum Mode {
 }
 
 /// Everything that can be configured.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// How the process was started.
     pub mode: Mode,
@@ -49,8 +52,20 @@ pub struct Settings {
     pub log: String,
     /// Log format; `None` is text on a terminal, else JSON.
     pub log_format: Option<LogFormat>,
-    /// Callers on this machine need not prove who they are.
-    pub anonymous: bool,
+    /// Where everything is kept: `sqlite://…` or `postgres://…`.
+    pub database_url: Option<SecretString>,
+    /// What seals credentials and signs tokens.
+    pub secret_keys: Option<KeyRing>,
+    /// Where the last good snapshot is kept for a start without a database.
+    pub snapshot_dir: Option<PathBuf>,
+    /// The first admin's address, for an empty database.
+    pub bootstrap_admin_email: Option<Email>,
+    /// The first admin's password.
+    pub bootstrap_admin_password: Option<SecretString>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may use the API: `https://console.example.com`.
+    pub cors_origins: Vec<String>,
 }
 
 impl Settings {
@@ -78,7 +93,17 @@ impl Settings {
             drain_timeout: reader.duration(Setting::DrainTimeout).unwrap_or(Duration::from_secs(45)),
             log: reader.filter(Setting::Log).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.log_format(Setting::LogFormat),
-            anonymous: reader.anonymous(Setting::Anonymous) || dev,
+            database_url: reader.database_url(Setting::DatabaseUrl),
+            secret_keys: reader.secret_keys(Setting::SecretKeys),
+            snapshot_dir: given.get(Setting::SnapshotDir).map(|given| PathBuf::from(&given.text)),
+            bootstrap_admin_email: reader.read(
+                Setting::BootstrapAdminEmail,
+                "an e-mail address",
+                Email::parse,
+            ),
+            bootstrap_admin_password: reader.secret(Setting::BootstrapAdminPassword),
+            trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
+            cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
@@ -138,9 +163,35 @@ impl Reader<'_> {
         })
     }
 
-    fn anonymous(&mut self, setting: Setting) -> bool {
-        self.read(setting, "known: the only value is loopback", |text| (text == "loopback").then_some(true))
-            .unwrap_or_default()
+    fn secret(&mut self, setting: Setting) -> Option<SecretString> {
+        self.given.get(setting).map(|given| SecretString::from(given.text.as_str()))
+    }
+
+    /// A value that may hold a password, so no message repeats it.
+    fn database_url(&mut self, setting: Setting) -> Option<SecretString> {
+        let given = self.given.get(setting)?;
+        let known = ["sqlite://", "postgres://", "postgresql://"];
+        if known.iter().any(|scheme| given.text.starts_with(scheme)) {
+            return Some(SecretString::from(given.text.trim()));
+        }
+        self.faults.push(format!("{}: is neither sqlite://… nor postgres://…", given.place));
+        None
+    }
+
+    fn secret_keys(&mut self, setting: Setting) -> Option<KeyRing> {
+        let given = self.given.get(setting)?;
+        KeyRing::parse(&given.text)
+            .map_err(|faults| {
+                self.faults.extend(faults.iter().map(|fault| format!("{}: {fault}", given.place)));
+            })
+            .ok()
+    }
+
+    fn origins(&mut self, setting: Setting) -> Option<Vec<String>> {
+        self.read(setting, "a list of origins such as https://console.example.com", |text| {
+            let listed = text.split(',').map(str::trim).filter(|origin| !origin.is_empty());
+            listed.map(|origin| source::is_origin(origin).then(|| origin.to_owned())).collect()
+        })
     }
 }
 

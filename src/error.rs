@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -15,8 +16,26 @@ pub const PROBLEM_BASE_URL: &str = "https://levee.dev/problems/";
 pub enum Kind {
     /// The caller's input is wrong; the faults say where.
     Validation,
+    /// Nothing, or nothing that counts, says who the caller is.
+    Unauthorized,
+    /// The caller may not do this.
+    Forbidden,
     /// What was named does not exist.
     NotFound,
+    /// It contradicts what is there.
+    Conflict,
+    /// It is in another state than the caller believed.
+    PreconditionFailed,
+    /// The caller must say which state it believes it to be in.
+    PreconditionRequired,
+    /// The body is larger than what is read.
+    TooLarge,
+    /// The body is of a type that is not read.
+    UnsupportedMediaType,
+    /// Too many requests.
+    RateLimited,
+    /// Something we need is away; later it may work.
+    Unavailable,
     /// Our fault; the cause stays inside.
     Internal,
 }
@@ -26,7 +45,16 @@ impl Kind {
     pub fn problem_type(self) -> ProblemType {
         match self {
             Self::Validation => ProblemType::InvalidRequest,
+            Self::Unauthorized => ProblemType::Unauthorized,
+            Self::Forbidden => ProblemType::Forbidden,
             Self::NotFound => ProblemType::NotFound,
+            Self::Conflict => ProblemType::Conflict,
+            Self::PreconditionFailed => ProblemType::PreconditionFailed,
+            Self::PreconditionRequired => ProblemType::PreconditionRequired,
+            Self::TooLarge => ProblemType::PayloadTooLarge,
+            Self::UnsupportedMediaType => ProblemType::UnsupportedMediaType,
+            Self::RateLimited => ProblemType::RateLimited,
+            Self::Unavailable => ProblemType::Unavailable,
             Self::Internal => ProblemType::Internal,
         }
     }
@@ -47,27 +75,88 @@ pub struct Failure {
     kind: Kind,
     message: Cow<'static, str>,
     faults: Vec<Fault>,
+    retry_after: Option<Duration>,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
+    fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), faults: Vec::new(), retry_after: None, cause: None }
+    }
+
+    /// Nothing that counts says who the caller is; `message` says what would.
+    pub fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unauthorized, message)
+    }
+
+    /// The caller may not do this; `message` says who may.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Forbidden, message)
+    }
+
     /// Something named does not exist; `message` says what.
     pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind: Kind::NotFound, message: message.into(), faults: Vec::new(), cause: None }
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// It contradicts what is there; `message` says what, and what to do.
+    pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    /// It is in another state than `If-Match` says.
+    pub fn precondition_failed(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::PreconditionFailed, message)
+    }
+
+    /// `If-Match` is missing.
+    pub fn precondition_required(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::PreconditionRequired, message)
+    }
+
+    /// The body is too large; `message` says what is read.
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::TooLarge, message)
+    }
+
+    /// The body is of another type; `message` says which is read.
+    pub fn unsupported_media_type(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::UnsupportedMediaType, message)
+    }
+
+    /// Too many requests; the next one may come after `retry_after`.
+    pub fn rate_limited(message: impl Into<Cow<'static, str>>, retry_after: Duration) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(Kind::RateLimited, message) }
+    }
+
+    /// Something we need is away. The cause is for the log only.
+    pub fn unavailable(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let message = "Something that this needs is not available. It was not done; try again.";
+        let retry_after = Some(Duration::from_secs(1));
+        Self { retry_after, cause: Some(cause.into()), ..Self::new(Kind::Unavailable, message) }
     }
 
     /// One wrong place in the request; see [`Fault::pointer`].
     pub fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        let fault = Fault { pointer: pointer.into(), detail: detail.into() };
-        let message = format!("{}: {}", fault.pointer, fault.detail);
-        Self { kind: Kind::Validation, message: message.into(), faults: vec![fault], cause: None }
+        Self::invalid_at(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
+    }
+
+    /// Every wrong place in the request, at least one.
+    pub fn invalid_at(faults: Vec<Fault>) -> Self {
+        let lines: Vec<_> =
+            faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+        Self { faults, ..Self::new(Kind::Validation, lines.join("; ")) }
     }
 
     /// Our own fault. The cause is for the log only.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let message =
-            Cow::Borrowed("Something failed on our side. The log has the cause under this instance.");
-        Self { kind: Kind::Internal, message, faults: Vec::new(), cause: Some(cause.into()) }
+        let message = "Something failed on our side. The log has the cause under this instance.";
+        Self { cause: Some(cause.into()), ..Self::new(Kind::Internal, message) }
+    }
+
+    /// When it is worth trying again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// What sort of failure this is.
@@ -109,16 +198,24 @@ impl Error for Failure {
 pub enum ProblemType {
     InvalidRequest,
     Unauthorized,
+    Forbidden,
     NotFound,
     UnknownUpstream,
     MethodNotAllowed,
+    Conflict,
+    PreconditionFailed,
+    PreconditionRequired,
     PayloadTooLarge,
+    UnsupportedMediaType,
     RequestTimeout,
     HeadersTooLarge,
     NotSupported,
+    RateLimited,
     TooManyConcurrent,
     CircuitOpen,
     Overloaded,
+    CredentialsMissing,
+    Unavailable,
     UpstreamTimeout,
     OnlyIfCached,
     UpstreamUnreachable,
@@ -130,19 +227,27 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type, in the order the documentation lists them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::UnknownUpstream,
         Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::PreconditionFailed,
+        Self::PreconditionRequired,
         Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
         Self::RequestTimeout,
         Self::HeadersTooLarge,
         Self::NotSupported,
+        Self::RateLimited,
         Self::TooManyConcurrent,
         Self::CircuitOpen,
         Self::Overloaded,
+        Self::CredentialsMissing,
+        Self::Unavailable,
         Self::UpstreamTimeout,
         Self::OnlyIfCached,
         Self::UpstreamUnreachable,
@@ -171,13 +276,25 @@ impl ProblemType {
         match self {
             Self::InvalidRequest => ("invalid-request", 400, "The request is not valid"),
             Self::Unauthorized => ("unauthorized", 401, "You have not proved who you are"),
+            Self::Forbidden => ("forbidden", 403, "You may not do this"),
             Self::NotFound => ("not-found", 404, "There is nothing here"),
             Self::UnknownUpstream => ("unknown-upstream", 404, "No upstream has this name"),
             Self::MethodNotAllowed => ("method-not-allowed", 405, "This method is not allowed here"),
+            Self::Conflict => ("conflict", 409, "It contradicts what is there"),
+            Self::PreconditionFailed => ("precondition-failed", 412, "It was changed since you read it"),
+            Self::PreconditionRequired => ("precondition-required", 428, "If-Match is required"),
+            Self::UnsupportedMediaType => {
+                ("unsupported-media-type", 415, "This content type is not read here")
+            }
             Self::PayloadTooLarge => ("payload-too-large", 413, "The body is too large"),
             Self::RequestTimeout => ("request-timeout", 408, "The request took too long to arrive"),
             Self::HeadersTooLarge => ("headers-too-large", 431, "The request's headers are too large"),
             Self::NotSupported => ("not-supported", 501, "This is not supported"),
+            Self::RateLimited => ("rate-limited", 429, "You have sent too many requests"),
+            Self::CredentialsMissing => {
+                ("credentials-missing", 503, "The upstream's credentials are missing")
+            }
+            Self::Unavailable => ("unavailable", 503, "Something this needs is not available"),
             Self::TooManyConcurrent => ("too-many-concurrent", 429, "You have too many calls in flight"),
             Self::CircuitOpen => ("circuit-open", 503, "The circuit breaker is open"),
             Self::Overloaded => ("overloaded", 503, "Too many calls are in flight"),

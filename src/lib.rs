@@ -81,6 +81,8 @@
 
 /// The data plane: calls through `/proxy`.
 pub mod gateway;
+/// Proofs and secrets.
+pub mod identity;
 
 /// What may be answered from memory.
 pub mod cache;
@@ -88,6 +90,8 @@ pub mod cache;
 /// Values and their invariants: documents, policies, addresses.
 pub mod models;
 
+/// What is kept.
+pub mod repositories;
 /// The control plane's rules, in plain values.
 pub mod services;
 

@@ -16,3 +16,18 @@ pub mod fault;
 pub mod decode;
 /// YAML with line numbers.
 pub mod node;
+
+/// Who changed what.
+pub mod audit;
+/// Parts of lists.
+pub mod page;
+/// Who is calling.
+pub mod principal;
+/// Upstreams as the API keeps them.
+pub mod registration;
+/// Programs that call.
+pub mod service_account;
+/// Refresh tokens and resets.
+pub mod session;
+/// People who sign in.
+pub mod user;

@@ -1,8 +1,24 @@
-//! The control plane's rules: what may be asked and changed, told in plain values.
+//! The control plane's rules, in plain values: what may be done, by whom, and what follows from it.
 
-/// What the circuit breakers are doing.
+/// Who changed what.
+pub mod audit;
+/// Signing in and out.
+pub mod auth;
+/// What the breakers are doing.
 pub mod breakers;
-/// Whether this process serves, and which snapshot.
+/// Secrets of upstreams.
+pub mod credentials;
+/// How this process is.
 pub mod health;
+/// Who asks.
+pub mod identity;
+/// The one door out.
+pub mod publication;
+/// Upstreams over the API.
+pub mod registrations;
+/// Programs that call.
+pub mod service_accounts;
 /// Upstreams from files.
 pub mod upstreams;
+/// People who sign in.
+pub mod users;

@@ -1,5 +1,6 @@
 //! `/breakers`: what the circuit breakers of the replica that answers are doing.
 
+use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Enum, Object, OpenApi};
 use time::OffsetDateTime;
@@ -8,21 +9,14 @@ use super::Group;
 use super::error::ApiError;
 use super::pagination::{default_limit, invalid_cursor};
 use super::payload::JsonBody;
+use super::security::Viewer;
 use crate::services::breakers::{
     BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
     BreakersService,
 };
 
 /// The operations.
-pub(super) struct BreakersApi {
-    service: BreakersService,
-}
-
-impl BreakersApi {
-    pub(super) fn new(service: BreakersService) -> Self {
-        Self { service }
-    }
-}
+pub(super) struct BreakersApi;
 
 #[expect(clippy::unused_async, reason = "the macro awaits every handler")]
 #[OpenApi(prefix_path = "/api/v1", tag = "Group::Breakers")]
@@ -34,6 +28,8 @@ impl BreakersApi {
     #[oai(path = "/breakers", method = "get", operation_id = "list_breakers")]
     async fn list(
         &self,
+        _viewer: Viewer,
+        service: Data<&BreakersService>,
         /// How many items to answer with at most.
         #[oai(
             name = "limit",
@@ -46,7 +42,7 @@ impl BreakersApi {
         cursor: Query<Option<String>>,
     ) -> Result<JsonBody<BreakerPage>, ApiError> {
         let after = cursor.0.as_deref().map(key_of_cursor).transpose()?;
-        Ok(JsonBody(self.service.list(after.as_ref(), limit.0 as usize).into()))
+        Ok(JsonBody(service.list(after.as_ref(), limit.0 as usize).into()))
     }
 
     /// Read one breaker
@@ -55,6 +51,8 @@ impl BreakersApi {
     #[oai(path = "/breakers/:upstream", method = "get", operation_id = "get_breaker")]
     async fn get(
         &self,
+        _viewer: Viewer,
+        service: Data<&BreakersService>,
         /// The upstream's name.
         #[oai(name = "upstream")]
         upstream: Path<String>,
@@ -63,7 +61,7 @@ impl BreakersApi {
         operation: Query<Option<String>>,
     ) -> Result<JsonBody<Breaker>, ApiError> {
         let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
-        Ok(JsonBody(self.service.get(&key)?.into()))
+        Ok(JsonBody(service.get(&key)?.into()))
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/health`: whether this process serves, which version it is, and which snapshot calls run under.
 
+use poem::web::Data;
 use poem_openapi::{Enum, Object, OpenApi};
 
 use super::Group;
@@ -8,15 +9,7 @@ use super::payload::JsonBody;
 use crate::services::health::{HealthReport, HealthService};
 
 /// The operations.
-pub(super) struct HealthApi {
-    service: HealthService,
-}
-
-impl HealthApi {
-    pub(super) fn new(service: HealthService) -> Self {
-        Self { service }
-    }
-}
+pub(super) struct HealthApi;
 
 #[expect(clippy::unused_async, reason = "the macro awaits every handler")]
 #[OpenApi(prefix_path = "/api/v1", tag = "Group::Health")]
@@ -26,8 +19,8 @@ impl HealthApi {
     /// Says that the control plane of the replica that answers is up, which version it is, and which snapshot new calls
     /// run under. Load balancers and orchestrators ask `/readyz` on the operations port instead.
     #[oai(path = "/health", method = "get", operation_id = "get_health")]
-    async fn get(&self) -> Result<JsonBody<Health>, ApiError> {
-        Ok(JsonBody(self.service.report().into()))
+    async fn get(&self, service: Data<&HealthService>) -> Result<JsonBody<Health>, ApiError> {
+        Ok(JsonBody(service.report().into()))
     }
 }
 

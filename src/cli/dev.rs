@@ -13,6 +13,8 @@ use crate::services::upstreams::Source;
 
 use super::{SettingArguments, refused, serve};
 
+/// What lies under `.levee`.
+mod embedded;
 /// The misbehaving upstream.
 pub(crate) mod flaky;
 
@@ -36,8 +38,9 @@ pub(super) struct Arguments {
 
 /// Runs until stopped.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let settings = match arguments.settings.resolve(Mode::Dev) {
-        Ok(settings) => settings,
+    let embedded = arguments.settings.resolve(Mode::Dev).and_then(embedded::complete);
+    let (settings, admin) = match embedded {
+        Ok(complete) => complete,
         Err(faults) => return refused(&faults),
     };
     let source = match &settings.upstreams {
@@ -52,18 +55,19 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         let bound = Flaky::bind(address, &tasks, forever.clone()).await;
         bound.map_err(|source| StartError::Bind { setting: "--flaky-listen", address, source })
     };
-    serve::run_app(settings, source, flaky, |app, flaky| print_tour(app, flaky.local_addr()))
+    serve::run_app(settings, source, flaky, |app, flaky| print_tour(app, flaky.local_addr(), &admin))
 }
 
 #[expect(clippy::print_stdout, reason = "the tour is for the person who started it")]
-fn print_tour(app: &App, flaky: SocketAddr) {
+fn print_tour(app: &App, flaky: SocketAddr, admin: &embedded::Admin) {
     let (data, api, ops) = (app.data_address(), app.api_address(), app.ops_address());
+    let (email, password) = (embedded::ADMIN, admin.password_file.display());
     println!(
         "
 levee dev is ready.
 
   calls        http://{data}/proxy/{{upstream}}/…     (anonymous, from this machine only)
-  control      http://{api}/api/v1/breakers        http://{api}/openapi.json
+  control      http://{api}/api/v1/…        http://{api}/docs        sign in as {email}, password in {password}
   operations   http://{ops}/metrics        http://{ops}/status
   flaky        http://{flaky}/_flaky       the built-in upstream that misbehaves when told to
 

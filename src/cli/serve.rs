@@ -14,21 +14,30 @@ use super::{SettingArguments, refused};
 pub(super) fn run(arguments: &SettingArguments) -> ExitCode {
     let mut faults = Vec::new();
     let settings = arguments.resolve(Mode::Serve).map_err(|found| faults.extend(found)).ok();
-    if settings.as_ref().is_some_and(|settings| !settings.anonymous) {
-        faults.push(
-            "LEVEE_ANONYMOUS: callers cannot prove who they are yet, so `serve` would have to refuse everybody. \
-             Set it to `loopback` to accept programs on this machine only (for a sidecar or a trial), or use `levee dev`."
+    if let Some(settings) = &settings {
+        faults.extend(missing(settings));
+    }
+    let Some(settings) = settings.filter(|_| faults.is_empty()) else { return refused(&faults) };
+    let source = settings.upstreams.clone().map_or(Source::Nothing, Source::Path);
+    run_app(settings, source, async || Ok(()), |_, ()| ())
+}
+
+/// What production cannot do without.
+fn missing(settings: &Settings) -> Vec<String> {
+    let mut missing = Vec::new();
+    if settings.database_url.is_none() {
+        missing.push(
+            "LEVEE_DATABASE_URL: must be given, as sqlite://… for one process or as postgres://…".to_owned(),
+        );
+    }
+    if settings.secret_keys.is_none() {
+        missing.push(
+            "LEVEE_SECRET_KEYS: must be given: a name, a colon and 32 random bytes in base64, for example \
+             `k1:` and the output of `openssl rand -base64 32`. Keep it: without it stored credentials are lost"
                 .to_owned(),
         );
     }
-    if settings.as_ref().is_some_and(|settings| settings.upstreams.is_none()) {
-        faults.push(
-            "LEVEE_UPSTREAMS (or --upstreams): names no file or folder of upstream documents".to_owned(),
-        );
-    }
-    let Some(settings) = settings.filter(|_| faults.is_empty()) else { return refused(&faults) };
-    let source = Source::Path(settings.upstreams.clone().unwrap_or_default());
-    run_app(settings, source, async || Ok(()), |_, ()| ())
+    missing
 }
 
 /// Starts the app, calls `ready` with it, and runs it until a signal. The exit code is the contract's. What `beside`
@@ -54,12 +63,17 @@ where
     };
     let code = runtime.block_on(async {
         let started = async {
-            let signals = Signals::new().map_err(StartError::Signals)?;
+            let mut signals = Signals::new().map_err(StartError::Signals)?;
             let started_beside = beside().await?;
-            Ok((App::start(settings, source)?, started_beside, signals))
+            let app = tokio::select! {
+                app = App::start(settings, source) => app?,
+                () = signals.next() => return Ok(None),
+            };
+            Ok(Some((app, started_beside, signals)))
         };
         match started.await {
-            Ok((app, started_beside, signals)) => {
+            Ok(None) => ExitCode::SUCCESS,
+            Ok(Some((app, started_beside, signals))) => {
                 ready(&app, started_beside);
                 until_stopped(app, signals).await
             }

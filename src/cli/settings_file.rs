@@ -18,7 +18,13 @@ const FIELDS: &[&str] = &[
     "drainTimeout",
     "log",
     "logFormat",
-    "anonymous",
+    "databaseUrl",
+    "secretKeys",
+    "snapshotDir",
+    "bootstrapAdminEmail",
+    "bootstrapAdminPassword",
+    "trustedProxies",
+    "corsOrigins",
 ];
 
 /// Adds what the file says, and answers with everything that is wrong with its form. What a value means is judged
@@ -49,8 +55,8 @@ fn read_settings(file: &str, place: &Place<'_>, given: &mut Given) {
     for setting in Setting::ALL {
         let Some(place) = object.get(setting.field()) else { continue };
         let line = place.line_number();
-        let text = if setting == Setting::AllowedCidrs {
-            place.list_of(64, |item| item.line(64).map(str::to_owned)).map(|ranges| ranges.join(","))
+        let text = if setting.is_list() {
+            place.list_of(64, |item| item.line(256).map(str::to_owned)).map(|ranges| ranges.join(","))
         } else {
             place.line(4096).map(str::to_owned)
         };

@@ -26,13 +26,25 @@ pub enum Setting {
     Log,
     /// Log format.
     LogFormat,
-    /// Anonymous callers.
-    Anonymous,
+    /// Where everything is kept.
+    DatabaseUrl,
+    /// The key ring.
+    SecretKeys,
+    /// Where the last good snapshot is kept.
+    SnapshotDir,
+    /// The first admin's address.
+    BootstrapAdminEmail,
+    /// The first admin's password.
+    BootstrapAdminPassword,
+    /// Whose `X-Forwarded-For` is believed.
+    TrustedProxies,
+    /// Origins whose pages may use the API.
+    CorsOrigins,
 }
 
 impl Setting {
     /// Every setting, in the order they are documented.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Listen,
         Self::ApiListen,
         Self::OpsListen,
@@ -42,7 +54,13 @@ impl Setting {
         Self::DrainTimeout,
         Self::Log,
         Self::LogFormat,
-        Self::Anonymous,
+        Self::DatabaseUrl,
+        Self::SecretKeys,
+        Self::SnapshotDir,
+        Self::BootstrapAdminEmail,
+        Self::BootstrapAdminPassword,
+        Self::TrustedProxies,
+        Self::CorsOrigins,
     ];
 
     /// Its name in `levee.yaml`.
@@ -57,7 +75,13 @@ impl Setting {
             Self::DrainTimeout => "drainTimeout",
             Self::Log => "log",
             Self::LogFormat => "logFormat",
-            Self::Anonymous => "anonymous",
+            Self::DatabaseUrl => "databaseUrl",
+            Self::SecretKeys => "secretKeys",
+            Self::SnapshotDir => "snapshotDir",
+            Self::BootstrapAdminEmail => "bootstrapAdminEmail",
+            Self::BootstrapAdminPassword => "bootstrapAdminPassword",
+            Self::TrustedProxies => "trustedProxies",
+            Self::CorsOrigins => "corsOrigins",
         }
     }
 
@@ -73,8 +97,31 @@ impl Setting {
             Self::DrainTimeout => "LEVEE_DRAIN_TIMEOUT",
             Self::Log => "LEVEE_LOG",
             Self::LogFormat => "LEVEE_LOG_FORMAT",
-            Self::Anonymous => "LEVEE_ANONYMOUS",
+            Self::DatabaseUrl => "LEVEE_DATABASE_URL",
+            Self::SecretKeys => "LEVEE_SECRET_KEYS",
+            Self::SnapshotDir => "LEVEE_SNAPSHOT_DIR",
+            Self::BootstrapAdminEmail => "LEVEE_BOOTSTRAP_ADMIN_EMAIL",
+            Self::BootstrapAdminPassword => "LEVEE_BOOTSTRAP_ADMIN_PASSWORD",
+            Self::TrustedProxies => "LEVEE_TRUSTED_PROXIES",
+            Self::CorsOrigins => "LEVEE_CORS_ORIGINS",
         }
+    }
+}
+
+impl Setting {
+    /// It holds a secret: no message shows its value, and a file can hold it.
+    pub fn is_secret(self) -> bool {
+        matches!(self, Self::DatabaseUrl | Self::SecretKeys | Self::BootstrapAdminPassword)
+    }
+
+    /// The variable that names a file with the value.
+    pub fn file_variable(self) -> String {
+        format!("{}_FILE", self.variable())
+    }
+
+    /// It is a list, written with commas in the environment and as a list in `levee.yaml`.
+    pub fn is_list(self) -> bool {
+        matches!(self, Self::AllowedCidrs | Self::TrustedProxies | Self::CorsOrigins)
     }
 }
 
@@ -107,14 +154,24 @@ impl Given {
 /// Variables that are nearly one of ours, with the one that was meant. Farther ones are somebody else's: Kubernetes
 /// makes `LEVEE_PORT…` and `LEVEE_SERVICE_…` of a service named levee.
 pub fn misspelt_variables(names: impl Iterator<Item = String>) -> Vec<String> {
-    let known = Setting::ALL.map(Setting::variable);
+    let files = Setting::ALL.into_iter().filter(|setting| setting.is_secret()).map(Setting::file_variable);
+    let known: Vec<String> =
+        Setting::ALL.map(|setting| setting.variable().to_owned()).into_iter().chain(files).collect();
     names
-        .filter(|name| !known.contains(&name.as_str()))
+        .filter(|name| !known.contains(name))
         .filter_map(|name| {
             let meant = known.iter().find(|known| strsim::damerau_levenshtein(known, &name) <= 2)?;
             Some(format!("{name} is not a setting; did you mean {meant}?"))
         })
         .collect()
+}
+
+/// Scheme and authority, nothing more (RFC 6454 section 6.1).
+pub(super) fn is_origin(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|authority| {
+        !authority.is_empty() && authority.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
+    })
 }
 
 pub(super) fn duration(text: &str) -> Option<Duration> {

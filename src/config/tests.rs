@@ -17,11 +17,11 @@ fn serve_listens_everywhere_and_dev_on_loopback() {
     assert_eq!(serve.listen, "0.0.0.0:8080".parse().unwrap());
     assert_eq!(serve.api_listen, Some("0.0.0.0:8081".parse().unwrap()));
     assert_eq!(serve.drain_delay, Duration::from_secs(5));
-    assert!(!serve.anonymous && serve.allowed_cidrs.is_empty());
+    assert!(serve.allowed_cidrs.is_empty());
     let dev = Settings::resolve(Mode::Dev, &Given::default()).unwrap();
     assert_eq!((dev.listen, dev.api_listen), ("127.0.0.1:8080".parse().unwrap(), None));
     assert_eq!(dev.ops_listen, "127.0.0.1:9464".parse().unwrap());
-    assert!(dev.anonymous && dev.drain_delay.is_zero() && dev.allowed_cidrs.len() == 2);
+    assert!(dev.drain_delay.is_zero() && dev.allowed_cidrs.len() == 2);
 }
 
 #[test]
@@ -32,11 +32,13 @@ fn every_fault_is_named_at_once_with_its_place() {
         (Setting::AllowedCidrs, "10.0.0.0/8,elsewhere"),
         (Setting::LogFormat, "xml"),
         (Setting::Log, "levee=loud"),
-        (Setting::Anonymous, "yes"),
+        (Setting::DatabaseUrl, "mysql://root:hunter2@db/levee"),
+        (Setting::CorsOrigins, "https://a.example/path"),
     ]);
     let faults = Settings::resolve(Mode::Serve, &given).unwrap_err();
-    assert_eq!(faults.len(), 6, "{faults:#?}");
+    assert_eq!(faults.len(), 7, "{faults:#?}");
     assert_eq!(faults[0], r#"LEVEE_LISTEN: "8080" is not an address and port such as 127.0.0.1:8080"#);
+    assert!(!faults.concat().contains("hunter2"), "{faults:#?}");
 }
 
 #[test]

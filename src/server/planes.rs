@@ -6,7 +6,6 @@ use poem::http::Method;
 use poem::{Endpoint, Request, Response};
 
 use crate::error::ProblemType;
-use crate::gateway::access::refuse_anonymous;
 use crate::gateway::endpoint::{PREFIX, Proxy, refusal};
 
 /// The endpoint of a listener.
@@ -55,33 +54,5 @@ impl Endpoint for Nothing {
             ProblemType::NotFound,
             "Calls go to /proxy/{upstream}/…; the control plane has a port of its own.",
         ))
-    }
-}
-
-/// Lets only programs on this machine through, until callers can prove who they are.
-pub struct LocalOnly<E> {
-    inner: E,
-}
-
-impl<E: Endpoint<Output = Response>> LocalOnly<E> {
-    /// Guards an endpoint.
-    pub fn new(inner: E) -> Self {
-        Self { inner }
-    }
-}
-
-impl<E: Endpoint<Output = Response>> Endpoint for LocalOnly<E> {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> poem::Result<Response> {
-        let peer = request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip);
-        let authority = request.uri().authority().map(poem::http::uri::Authority::as_str);
-        match refuse_anonymous(peer, request.headers(), authority) {
-            Some(why) => Ok(refusal(
-                ProblemType::Unauthorized,
-                &format!("This request proves no identity, and {why}."),
-            )),
-            None => self.inner.call(request).await,
-        }
     }
 }

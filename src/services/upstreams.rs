@@ -21,6 +21,8 @@ use crate::models::policy::Upstream;
 /// Where upstream documents come from.
 #[derive(Debug, Clone)]
 pub enum Source {
+    /// There are no files.
+    Nothing,
     /// A file, or a folder whose `.yaml` and `.yml` files are read in the order of their names.
     Path(PathBuf),
     /// A text that is part of the program.
@@ -41,6 +43,7 @@ const MOST_FILES: usize = 10_000;
 /// Reads every document of a source and checks them together.
 pub fn read(source: &Source, rules: &Rules) -> Result<Vec<Upstream>, Vec<Fault>> {
     match source {
+        Source::Nothing => Ok(Vec::new()),
         Source::Text { name, text } => read_all([((*name).to_owned(), Ok((*text).to_owned()))], rules),
         Source::Path(path) => read_paths(std::slice::from_ref(path), rules),
     }

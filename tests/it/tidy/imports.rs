@@ -3,19 +3,20 @@
 use std::collections::BTreeSet;
 
 /// Who may use whom; anything not listed is forbidden.
-pub(super) const MAY_USE: [(&str, &[&str]); 14] = [
+pub(super) const MAY_USE: [(&str, &[&str]); 15] = [
     ("app", ALL),
     ("cli", ALL),
     ("server", &["api", "gateway", "middleware"]),
     ("api", &["services", "models"]),
     ("middleware", &["services", "models"]),
-    ("services", &["repositories", "models", "cache", "events", "gateway"]),
+    ("services", &["repositories", "models", "identity", "cache", "events", "gateway"]),
     ("repositories", &["models"]),
     ("cache", &["models"]),
     ("events", &["models"]),
+    ("identity", &["models"]),
     ("models", &[]),
-    ("config", &["models"]),
-    ("gateway", &["models", "cache", "events"]),
+    ("config", &["models", "identity"]),
+    ("gateway", &["models", "identity", "cache", "events"]),
     ("worker", &["services", "gateway", "models"]),
     ("controller", &["services", "models"]),
 ];

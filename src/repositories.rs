@@ -1,0 +1,182 @@
+//! What is kept: one layer over SQLite (embedded, one process) and PostgreSQL, with the same behaviour on both.
+//!
+//! One method is one transaction, and runs in a task of its own: a caller who leaves cannot leave a connection in the
+//! middle of one. Every write notes its audit entry in the same transaction, raises the revision where the data plane
+//! has to learn of it, and answers with that revision.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::Failure;
+
+mod audit;
+mod breakers;
+mod credentials;
+mod service_accounts;
+mod sessions;
+mod snapshot;
+mod upstreams;
+mod users;
+
+/// How many connections, and how long to wait for one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// Most connections of the control plane's pool.
+    pub connections: u32,
+    /// Longest wait for one.
+    pub acquire: Duration,
+    /// An unused one is closed after this.
+    pub idle: Duration,
+}
+
+/// What a write made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<T> {
+    /// The state after it.
+    pub value: T,
+    /// The revision it made; a replica that has applied it knows of this write.
+    pub revision: u64,
+}
+
+/// What two writers cannot both have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflict {
+    /// Another user has this e-mail address.
+    Email,
+    /// Another service account has this name.
+    ServiceAccountName,
+    /// Another upstream has this name.
+    UpstreamName,
+    /// There would be no enabled admin left.
+    LastAdmin,
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What was named does not exist.
+    #[error("not found")]
+    NotFound,
+    /// Something else stands in its place.
+    #[error("conflict: {0:?}")]
+    Conflict(Conflict),
+    /// It is in another state than the writer believed.
+    #[error("the state is another one than expected")]
+    Stale,
+    /// The database cannot be reached, or not in time.
+    #[error("the database is not available: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused what we asked.
+    #[error("the database refused: {0}")]
+    Refused(#[source] sqlx::Error),
+}
+
+/// What is wrong with the schema.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// It is older than this version needs.
+    #[error(
+        "the database's schema is version {found}, this version of Levee needs {needed}: run `levee migrate`"
+    )]
+    Older {
+        /// The database's.
+        found: i64,
+        /// Ours.
+        needed: i64,
+    },
+    /// It was made by a newer version that this one cannot work with.
+    #[error(
+        "the database's schema was changed by a newer Levee and cannot be used by versions below schema {minimum}; this one has {ours}"
+    )]
+    Newer {
+        /// The least schema version that may use it.
+        minimum: i64,
+        /// Ours.
+        ours: i64,
+    },
+    /// It could not be asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One pool at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolReading {
+    /// `control`, `read`, `write`: the label value.
+    pub pool: &'static str,
+    /// Connections in use.
+    pub in_use: u32,
+    /// Connections waiting to be used.
+    pub idle: u32,
+    /// Most there may be.
+    pub limit: u32,
+}
+
+/// The database.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<Backend>,
+}
+
+enum Backend {
+    // to be filled: Postgres(…), Sqlite(…)
+}
+
+impl Store {
+    /// Opens pools over `sqlite://path` or `postgres://…`. A PostgreSQL that is away is no error here: connections are
+    /// made when they are needed. SQLite locks its file for this process.
+    pub async fn open(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
+        todo!()
+    }
+
+    /// Brings the schema to this version; safe from several places at once. The versions before and after.
+    pub async fn migrate(&self) -> Result<(i64, i64), SchemaError> {
+        todo!()
+    }
+
+    /// Refuses a schema this version cannot work with.
+    pub async fn check_schema(&self) -> Result<(), SchemaError> {
+        todo!()
+    }
+
+    /// The current revision.
+    pub async fn revision(&self) -> Result<u64, StoreError> {
+        todo!()
+    }
+
+    /// Ends when somebody, here or on another replica, may have raised the revision since the last call. It is a hint:
+    /// it may come for nothing, and with a broken connection it does not come, so callers also ask once a second.
+    pub async fn hinted(&self) {
+        todo!()
+    }
+
+    /// The pools now.
+    pub fn pools(&self) -> Vec<PoolReading> {
+        todo!()
+    }
+
+    /// Waits for what is under way and closes every connection.
+    pub async fn close(&self) {
+        todo!()
+    }
+}
+
+impl From<StoreError> for Failure {
+    /// Not found and stale are for the service to word; it matches them before it comes to this.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("What the request names does not exist."),
+            StoreError::Conflict(conflict) => Self::conflict(match conflict {
+                Conflict::Email => "Another user has this e-mail address.",
+                Conflict::ServiceAccountName => "Another service account has this name.",
+                Conflict::UpstreamName => "Another upstream has this name.",
+                Conflict::LastAdmin => "This would leave no enabled admin; make another user admin first.",
+            }),
+            StoreError::Stale => Self::precondition_failed(
+                "It was changed since you read it. Read it again, and send its new ETag as If-Match.",
+            ),
+            StoreError::Unavailable(cause) => Self::unavailable(cause),
+            StoreError::Refused(cause) => Self::internal(cause),
+        }
+    }
+}

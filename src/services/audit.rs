@@ -1,0 +1,5 @@
+//! Who changed what, when.
+
+/// Reads the audit list.
+#[derive(Clone)]
+pub struct AuditService {}

@@ -1,0 +1,5 @@
+//! Stored credentials: set, forgotten, never read back.
+
+/// Seals and keeps credentials.
+#[derive(Clone)]
+pub struct CredentialsService {}

@@ -1,0 +1,5 @@
+//! Upstreams over the API.
+
+/// Registers upstreams.
+#[derive(Clone)]
+pub struct RegistrationsService {}

@@ -1,0 +1,5 @@
+//! People who sign in.
+
+/// Manages users.
+#[derive(Clone)]
+pub struct UsersService {}
