@@ -33,7 +33,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything embedded, on this machine: the built-in misbehaving upstream, the example upstreams, no sign-in
+    /// Everything embedded, on this machine: a database under .levee, the built-in misbehaving upstream, the example upstreams
     Dev(dev::Arguments),
     /// Production: settings from levee.yaml, environment and flags
     Serve(ServeArguments),
@@ -99,10 +99,10 @@ pub(crate) struct SettingArguments {
     /// text or json [default: text on a terminal, else json]
     #[arg(long, env = "LEVEE_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
-    /// sqlite://… (one process) or postgres://… [dev: sqlite under .levee]
+    /// sqlite://… (one process) or postgres://…; LEVEE_DATABASE_URL_FILE names a file that holds it [dev: sqlite under .levee]
     #[arg(long, env = "LEVEE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Key ring `kid:base64 of 32 bytes[,…]`: the first encrypts, all decrypt [dev: made under .levee]
+    /// Key ring `kid:base64 of 32 bytes[,…]`: the first encrypts, all decrypt; better LEVEE_SECRET_KEYS_FILE, a file that holds it [dev: made under .levee]
     #[arg(long, env = "LEVEE_SECRET_KEYS", value_name = "KEYS", hide_env_values = true)]
     secret_keys: Option<String>,
     /// Keeps the last good snapshot, encrypted, for a cold start without a database
