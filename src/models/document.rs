@@ -3,6 +3,8 @@
 //! The fields and their defaults are those of the policy table in the documentation. Defaults bend to what is
 //! given; what is given and contradicts is refused.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::decode::{Fields, Object, Place};
@@ -15,6 +17,7 @@ mod breaker;
 mod cache;
 mod concurrency;
 mod fallback;
+mod given;
 mod headers;
 mod network;
 mod operation;
@@ -24,7 +27,9 @@ mod settings;
 mod timeout;
 mod together;
 
-pub use together::check_together;
+pub use given::{API, read_given};
+pub use super::node::json::pointer_of;
+pub use together::{check_circles, check_together};
 
 /// What a deployment lets documents do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,13 +104,14 @@ fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) 
     let metadata = document.required("metadata", |place| place.object(METADATA));
     let name = metadata.and_then(|metadata| metadata.required("name", upstream_name));
     let spec = document.required("spec", |place| place.object(SPEC));
-    let described = spec.and_then(|spec| specification(&spec, place.origin(), rules));
+    let given = document.get("spec").map(|place| place.json()).unwrap_or_default();
+    let described = spec.and_then(|spec| specification(&spec, given, place.origin(), rules));
     let upstream = name.clone().zip(described).map(|(name, described)| Upstream { name, ..described });
     (name, upstream)
 }
 
 /// Everything but the name, so that a bad name hides no other fault.
-fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstream> {
+fn specification(spec: &Object, given: serde_json::Value, origin: String, rules: &Rules) -> Option<Upstream> {
     let allow_cidrs = network::read(spec, rules);
     let url =
         spec.required("url", |place| base_url::read(place, &rules.allowed_cidrs, allow_cidrs.as_deref()));
@@ -116,7 +122,8 @@ fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstrea
     let owner = spec.read("owner", |place| place.line(128)).map(str::to_owned);
     let (policy, operations) = operation::read_all(spec);
     let (name, tls) = (String::new(), Tls { ca });
-    Some(Upstream { name, url: url?, owner, policy, operations, allow_cidrs, tls, origin })
+    let spec = Arc::new(given);
+    Some(Upstream { name, url: url?, owner, policy, operations, allow_cidrs, tls, origin, spec })
 }
 
 /// A name that fits a URL segment, a DNS label and a metric label.

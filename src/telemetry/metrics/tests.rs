@@ -52,6 +52,7 @@ fn zero_series_exist_from_the_start() {
         r#"levee_cache_requests_total{upstream="rates",result="hit_for_miss"} 0"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="",to="open",reason="failure_rate"} 0"#,
         "levee_upstream_file_errors_total 0",
+        "levee_upstream_file_loads_total 0",
         "levee_upstream_files_valid 1",
         "levee_draining 0",
         "levee_snapshot_revision 0",
