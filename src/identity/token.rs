@@ -28,6 +28,8 @@ pub struct Claims {
     pub email: String,
     /// The user's role then.
     pub role: crate::models::principal::Role,
+    /// Until when it counts (`exp`): a verified token may be remembered so long.
+    pub expires: SystemTime,
 }
 
 /// Why a token is refused; the label of the metric that counts refusals.

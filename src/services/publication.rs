@@ -266,8 +266,7 @@ impl Publisher {
             Some(reading) => (Arc::new(reading.stored), reading.from_disk),
             None => (Arc::clone(&before.stored), before.from_disk),
         };
-        let mut merged =
-            Merged::of(&files, &stored.upstreams, &mut turn.documents, self.parts.files.rules());
+        let mut merged = Merged::of(&files, &stored.upstreams, &mut turn.documents, self.parts.files.rules());
         let compiled = self.compile(&mut merged, &stored);
         let snapshot = compiled.inspect_err(|faults| {
             if from_files {

@@ -123,7 +123,9 @@ impl Merged {
                 entry.faults.push(Fault { pointer: "/spec".to_owned(), detail: unbuilt.reason.clone() });
                 Ok(())
             }
-            Some(Entry { upstream: Some(upstream), .. }) => Err(vec![format!("{}: {unbuilt}", upstream.origin)]),
+            Some(Entry { upstream: Some(upstream), .. }) => {
+                Err(vec![format!("{}: {unbuilt}", upstream.origin)])
+            }
             _ => Err(vec![unbuilt.to_string()]),
         }
     }
@@ -134,7 +136,13 @@ impl Merged {
             let known = before.entries.get(name).map_or(&[][..], |entry| &entry.faults);
             for fault in entry.faults.iter().filter(|fault| !known.contains(fault)) {
                 let Fault { pointer, detail } = fault;
-                tracing::error!(upstream = name, in_force = entry.in_force, pointer, detail, "a stored upstream is faulty");
+                tracing::error!(
+                    upstream = name,
+                    in_force = entry.in_force,
+                    pointer,
+                    detail,
+                    "a stored upstream is faulty"
+                );
             }
         }
     }

@@ -25,13 +25,15 @@ impl Overrides {
         for live in snapshot.all() {
             for lane in live.lanes_with_own_breaker() {
                 let key = (live.upstream.name.clone(), lane.operation.clone());
-                let known = self.0.remove(&key).filter(|(breaker, _)| breaker.as_ptr() == Arc::as_ptr(&lane.breaker));
-                match (wanted.get(&(key.0.as_str(), key.1.as_deref())), known) {
+                let known =
+                    self.0.remove(&key).filter(|(breaker, _)| breaker.as_ptr() == Arc::as_ptr(&lane.breaker));
+                let forced = wanted.get(&(key.0.as_str(), key.1.as_deref())).copied();
+                match (forced, known) {
                     (Some(forced), known) => {
-                        if known.is_none_or(|(_, known)| known != **forced) {
+                        if known.is_none_or(|(_, known)| known != *forced) {
                             force(&lane.breaker, forced);
                         }
-                        applied.insert(key, (Arc::downgrade(&lane.breaker), (*forced).clone()));
+                        applied.insert(key, (Arc::downgrade(&lane.breaker), forced.clone()));
                     }
                     (None, Some(_)) => lane.breaker.release(),
                     (None, None) => {}

@@ -29,7 +29,13 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     for (listener, open) in &readings.connections {
         connections.gauge(&[listener.text()], *open as f64);
     }
-    let mut families = vec![build.close(), file_errors.close(), file_loads.close(), dependencies.close(), connections.close()];
+    let mut families = vec![
+        build.close(),
+        file_errors.close(),
+        file_loads.close(),
+        dependencies.close(),
+        connections.close(),
+    ];
     families.extend([
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),

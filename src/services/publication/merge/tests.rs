@@ -33,7 +33,8 @@ fn in_force(merged: &Merged) -> Vec<&str> {
 
 #[test]
 fn a_file_hides_the_api_and_keeps_what_it_hides() {
-    let merged = merged(&[file("rates")], &[stored("rates", 3, falling_back_to("nobody")), stored("b", 4, plain())]);
+    let merged =
+        merged(&[file("rates")], &[stored("rates", 3, falling_back_to("nobody")), stored("b", 4, plain())]);
     assert_eq!(in_force(&merged), ["b", "rates"]);
     let entry = &merged.entries["rates"];
     assert_eq!((entry.source, entry.faults.len()), (Source::File, 0));
@@ -42,7 +43,8 @@ fn a_file_hides_the_api_and_keeps_what_it_hides() {
 
 #[test]
 fn a_document_that_cannot_be_read_takes_nothing_else_down() {
-    let merged = merged(&[], &[stored("a", 1, json!({ "url": 1, "urk": 2 })), stored("b", 2, falling_back_to("a"))]);
+    let merged =
+        merged(&[], &[stored("a", 1, json!({ "url": 1, "urk": 2 })), stored("b", 2, falling_back_to("a"))]);
     assert_eq!(in_force(&merged), ["b"]);
     let pointers: Vec<_> = merged.entries["a"].faults.iter().map(|fault| fault.pointer.as_str()).collect();
     assert_eq!(pointers, ["/spec/url", "/spec/urk"]);
