@@ -153,13 +153,14 @@ impl App {
         }
         .map_err(StartError::Configuration)?;
 
+        let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
         let services = api::Services {
             auth: AuthService {},
             users: UsersService {},
             service_accounts: ServiceAccountsService {},
-            registrations: RegistrationsService {},
-            credentials: CredentialsService {},
-            breakers: observe::breakers(&gateway),
+            registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
+            credentials: credentials.clone(),
+            breakers: observe::breakers(&gateway, &store, &publisher),
             audit: AuditService {},
             health: observe::health(&gateway),
         };
@@ -169,6 +170,7 @@ impl App {
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
+        background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::repositories::Store;
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
@@ -144,9 +145,9 @@ pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
 }
 
 /// The API's view of the breakers.
-pub(super) fn breakers(gateway: &Arc<Gateway>) -> BreakersService {
+pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
     let gateway = Arc::clone(gateway);
-    BreakersService::new(move || {
+    BreakersService::new(store.clone(), Arc::clone(publisher), move || {
         let snapshot = gateway.snapshot();
         let reports = |live: &Arc<Live>| {
             live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
@@ -179,5 +180,6 @@ fn report(upstream: &str, lane: &Lane) -> BreakerReport {
         calls: view.calls,
         failures: view.failures,
         slow: view.slow,
+        forced: None,
     }
 }
