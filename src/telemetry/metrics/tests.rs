@@ -20,6 +20,7 @@ fn readings(names: &[&str]) -> Readings {
         breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
     };
     Readings {
+        dependencies: vec![("database", true)],
         cache_bytes: 42,
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
@@ -104,6 +105,7 @@ fn readings_show_as_gauges() {
         r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
         r#"levee_connections{listener="proxy"} 5"#,
+        r#"levee_dependency_up{dependency="database"} 1"#,
         "levee_cache_bytes 42",
     ] {
         has(&document, line);
