@@ -24,7 +24,6 @@ use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
 use crate::identity::token::Tokens;
 use crate::middleware::measured::Measured;
-use crate::models::document::Rules;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -103,7 +102,7 @@ impl App {
             let needed = "LEVEE_DATABASE_URL and LEVEE_SECRET_KEYS must be given".to_owned();
             return Err(StartError::Configuration(vec![needed]));
         };
-        let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone() };
+        let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;

@@ -49,6 +49,8 @@ pub struct Claims {
     pub email: String,
     /// The user's role then.
     pub role: Role,
+    /// Until when it counts (`exp`): a verified token may be remembered so long.
+    pub expires: SystemTime,
 }
 
 /// Why a token is refused; the label of the metric that counts refusals.
@@ -173,12 +175,14 @@ impl Claims {
             return Err(Refused::Expired);
         }
         let role = Role::parse(&written.role).ok_or(Refused::Invalid)?;
+        let expires = UNIX_EPOCH.checked_add(Duration::from_secs(written.exp)).ok_or(Refused::Invalid)?;
         Ok(Self {
             user: written.sub,
             epoch: written.epoch,
             revision: written.rev,
             email: written.email,
             role,
+            expires,
         })
     }
 }

@@ -10,10 +10,12 @@ use super::fault::Fault;
 use super::node;
 use super::policy::{Tls, Upstream};
 
+mod access;
 mod base_url;
 mod breaker;
 mod cache;
 mod concurrency;
+mod credentials;
 mod fallback;
 mod headers;
 mod network;
@@ -31,6 +33,18 @@ pub use together::check_together;
 pub struct Rules {
     /// The private ranges upstreams may ever be in.
     pub allowed_cidrs: Vec<IpNet>,
+    /// Who may call an upstream whose document does not say.
+    pub unsaid_access: Unsaid,
+}
+
+/// What a document without `access.allow` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unsaid {
+    /// Nobody may call.
+    #[default]
+    Nobody,
+    /// Anybody may, proved or not: for development.
+    Anybody,
 }
 
 const API_VERSION: &str = "levee.dev/v1alpha1";
@@ -62,13 +76,13 @@ const SPEC: Fields = Fields {
         "limits",
         "network",
         "tls",
+        "access",
+        "credentials",
         "operations",
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
         ("quota", settings::QUOTA),
-        ("credentials", settings::CREDENTIALS),
-        ("access", settings::ACCESS),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
     ],
@@ -114,9 +128,24 @@ fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstrea
     let https = url.as_ref().is_none_or(|url| url.https);
     spec.contradiction("tls", &["url"], !https, || "has no effect on an http url; use https".to_owned());
     let owner = spec.read("owner", |place| place.line(128)).map(str::to_owned);
+    let access = access::read(spec, rules.unsaid_access);
+    let credentials = credentials::read(spec, url.as_ref(), &rules.allowed_cidrs);
     let (policy, operations) = operation::read_all(spec);
+    let policies = std::iter::once(&policy).chain(operations.iter().map(|operation| &operation.policy));
+    credentials::check_headers(spec, credentials.as_ref(), policies.map(|policy| &policy.headers));
     let (name, tls) = (String::new(), Tls { ca });
-    Some(Upstream { name, url: url?, owner, policy, operations, allow_cidrs, tls, origin })
+    Some(Upstream {
+        name,
+        url: url?,
+        owner,
+        policy,
+        operations,
+        allow_cidrs,
+        tls,
+        access,
+        credentials,
+        origin,
+    })
 }
 
 /// A name that fits a URL segment, a DNS label and a metric label.
