@@ -135,4 +135,26 @@ mod tests {
             assert!(verify(&mut Memory::default(), &secret("x"), Some(kept)).is_err(), "{kept}");
         }
     }
+
+    /// Time this thread has had on a processor: what others take from it does not count.
+    fn cpu_time() -> u64 {
+        let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+        told.split(' ').next().unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn an_unknown_user_costs_what_a_wrong_password_costs() {
+        let mut memory = Memory::default();
+        let kept = hash(&mut memory, &secret("correct horse battery"));
+        let mut least = [u64::MAX; 2];
+        for _ in 0..20 {
+            for (least, kept) in least.iter_mut().zip([Some(kept.as_str()), None]) {
+                let began = cpu_time();
+                verify(&mut memory, &secret("a wrong password"), kept).unwrap();
+                *least = (*least).min(cpu_time() - began);
+            }
+        }
+        let ratio = least[0] as f64 / least[1] as f64;
+        assert!((0.8..1.25).contains(&ratio), "{least:?} nanoseconds");
+    }
 }

@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(refused("fourteen chars"), Some("has fewer than 15 characters"));
         assert_eq!(refused("fifteen-letters"), None);
         assert_eq!(refused("üöäüßéèêàçñøåæœ"), None);
-        let long: String = ('!'..='~').cycle().step_by(7).take(256).collect();
+        let long: String = ('一'..).step_by(3).take(256).collect();
         assert_eq!(refused(&long), None);
         assert_eq!(refused(&format!("{long}x")), Some("has more than 256 characters"));
         assert_eq!(refused(&"é".repeat(600_000)), Some("has more than 256 characters"));
