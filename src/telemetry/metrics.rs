@@ -43,6 +43,7 @@ pub struct Metrics {
     snapshot_applied_ms: AtomicU64,
     files_valid: AtomicBool,
     file_errors: AtomicU64,
+    file_loads: AtomicU64,
     draining: AtomicBool,
     process: ProcessCollector,
 }
@@ -59,6 +60,7 @@ impl Metrics {
             snapshot_applied_ms: AtomicU64::new(0),
             files_valid: AtomicBool::new(true),
             file_errors: AtomicU64::new(0),
+            file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             process: ProcessCollector::for_self(),
         }
@@ -82,9 +84,10 @@ impl Metrics {
         self.snapshot_applied_ms.store(now.as_millis() as u64, Relaxed);
     }
 
-    /// The watched upstream files are all valid.
+    /// The watched upstream files are all valid, and what they say took effect.
     pub fn upstream_files_accepted(&self) {
         self.files_valid.store(true, Relaxed);
+        self.file_loads.fetch_add(1, Relaxed);
     }
 
     /// A watched upstream file turned bad; the last good version stays in force.
