@@ -27,6 +27,7 @@ mod health;
 mod pagination;
 mod payload;
 mod problems;
+mod roles;
 mod security;
 mod service_accounts;
 mod upstreams;

@@ -50,7 +50,7 @@ use database::Beginning;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
-const POOL: PoolLimits =
+pub(crate) const POOL: PoolLimits =
     PoolLimits { connections: 20, acquire: Duration::from_secs(2), idle: Duration::from_secs(30) };
 
 /// Why nothing was started.
