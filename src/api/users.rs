@@ -71,7 +71,8 @@ impl UsersApi {
         body: JsonBody<NewUser>,
     ) -> Result<Created<User>, ApiError> {
         let NewUser { email, name, password, role } = body.0;
-        let (person, password) = (Person { email, name, role: role.into() }, password.map(SecretString::from));
+        let (person, password) =
+            (Person { email, name, role: role.into() }, password.map(SecretString::from));
         let user = service.create(&admin.0.principal, person, password, admin.0.actor).await?;
         Ok(Created::tagged(format!("/api/v1/users/{}", user.id), user.version, user.into()))
     }

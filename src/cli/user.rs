@@ -17,7 +17,7 @@ use crate::models::principal::{Actor, Role};
 use crate::models::user::{Email, User, UserFilter};
 use crate::repositories::Store;
 use crate::services::users::{Accounts, Person};
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, LogFormat};
 
 /// Where passwords come from.
 mod asking;
@@ -84,11 +84,11 @@ fn email(text: &str) -> Result<Email, &'static str> {
 
 /// Does it.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let (settings, url) = match arguments.database() {
+    let (format, url) = match arguments.settings() {
         Ok(found) => found,
         Err(faults) => return refused(&faults),
     };
-    if let Err(error) = logs::start(&settings.0, settings.1) {
+    if let Err(error) = logs::start("warn", format) {
         return refused(&[error.to_string()]);
     }
     // Asked for before anything is opened: a database must not wait for a person.
@@ -102,7 +102,8 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     };
     runtime.block_on(async {
         let opened = async {
-            let store = Store::open(url.expose_secret(), &app::POOL).await.map_err(|error| error.to_string())?;
+            let store =
+                Store::open(url.expose_secret(), &app::POOL).await.map_err(|error| error.to_string())?;
             store.check_schema().await.map_err(|error| error.to_string())?;
             Ok::<_, String>(store)
         };
@@ -118,8 +119,7 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
 
 impl Arguments {
     /// How to log, and which database.
-    #[expect(clippy::type_complexity, reason = "it is read in one place")]
-    fn database(&self) -> Result<((String, Option<logs::LogFormat>), SecretString), Vec<String>> {
+    fn settings(&self) -> Result<(Option<LogFormat>, SecretString), Vec<String>> {
         let mut given = Given::default();
         let mut faults =
             self.config.as_ref().map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
@@ -128,9 +128,10 @@ impl Arguments {
             given.add(Setting::DatabaseUrl, url, "LEVEE_DATABASE_URL (or its flag)");
         }
         let settings = resolve(Mode::Serve, &given, faults)?;
-        let missing = || vec!["LEVEE_DATABASE_URL: must be given, as sqlite://… or as postgres://…".to_owned()];
+        let missing =
+            || vec!["LEVEE_DATABASE_URL: must be given, as sqlite://… or as postgres://…".to_owned()];
         let url = settings.database_url.ok_or_else(missing)?;
-        Ok((("warn".to_owned(), settings.log_format), url))
+        Ok((settings.log_format, url))
     }
 }
 

@@ -191,7 +191,12 @@ impl AuthService {
     }
 
     /// Sets a password with a reset and ends every session of its user. The reset is used up only when that is done.
-    pub async fn redeem_reset(&self, presented: &str, new: SecretString, actor: Actor) -> Result<(), Failure> {
+    pub async fn redeem_reset(
+        &self,
+        presented: &str,
+        new: SecretString,
+        actor: Actor,
+    ) -> Result<(), Failure> {
         let refused = || {
             self.parts.metrics.auth_failure(AuthFailure::Reset);
             Failure::invalid("/token", "does not count, or does so no longer; ask an admin for another")
@@ -227,7 +232,8 @@ impl AuthService {
     async fn open(&self, user: User, actor: &Actor) -> Result<Option<Session>, Failure> {
         let (refresh, hash) = opaque::mint();
         let expires = OffsetDateTime::now_utc() + SESSION;
-        let first = NewRefreshToken { hash, family: Uuid::now_v7(), user: user.id, epoch: user.epoch, expires };
+        let first =
+            NewRefreshToken { hash, family: Uuid::now_v7(), user: user.id, epoch: user.epoch, expires };
         match self.parts.store.open_session(first, acting(&user, actor)).await {
             Ok(()) => self.session(&user, refresh).await.map(Some),
             Err(StoreError::Stale | StoreError::NotFound) => Ok(None),

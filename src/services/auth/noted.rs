@@ -19,10 +19,13 @@ impl Noted {
     /// Whether one more may be written.
     pub(super) fn one_more(&self) -> bool {
         let mut counted = self.0.lock();
-        let (began, entries) = counted.filter(|(began, _)| began.elapsed() < WINDOW).unwrap_or((Instant::now(), 0));
+        let (began, entries) =
+            counted.filter(|(began, _)| began.elapsed() < WINDOW).unwrap_or((Instant::now(), 0));
         *counted = Some((began, entries.saturating_add(1)));
         if entries == MOST {
-            tracing::warn!("more than {MOST} logins were refused within a minute; the rest of it is only counted");
+            tracing::warn!(
+                "more than {MOST} logins were refused within a minute; the rest of it is only counted"
+            );
         }
         entries < MOST
     }

@@ -48,13 +48,9 @@ impl Accounts {
     }
 
     /// Creates the first admin where there is no user at all; `None` where there is one.
-    pub async fn create_first(
-        &self,
-        email: &Email,
-        password: Option<SecretString>,
-    ) -> Result<Option<User>, Failure> {
+    pub async fn create_first(&self, email: &Email, password: SecretString) -> Result<Option<User>, Failure> {
         let (email, name) = (email.to_string(), "Admin".to_owned());
-        let new = self.judged(Person { email, name, role: Role::Admin }, password).await?;
+        let new = self.judged(Person { email, name, role: Role::Admin }, Some(password)).await?;
         Ok(self.store.create_first_admin(new, Actor::system("bootstrap")).await?)
     }
 
@@ -104,7 +100,9 @@ impl Accounts {
         if let Some(why) = given.and_then(|given| password::refuse(given, &about)) {
             fault("/password", why);
         }
-        let Some(email) = email.filter(|_| faults.is_empty()) else { return Err(Failure::invalid_at(faults)) };
+        let Some(email) = email.filter(|_| faults.is_empty()) else {
+            return Err(Failure::invalid_at(faults));
+        };
         let password_hash = match password {
             Some(password) => Some(self.passwords.hash(password).await?),
             None => None,
