@@ -24,7 +24,6 @@ use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
 use crate::identity::token::Tokens;
 use crate::middleware::measured::Measured;
-use crate::models::document::Rules;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -33,15 +32,19 @@ use crate::services::audit::AuditService;
 use crate::services::auth::AuthService;
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
+use crate::services::publication::kept::KeptState;
+use crate::services::publication::{Parts, Publisher};
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
-use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
+use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
 use crate::services::users::UsersService;
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
 mod observe;
+
+use database::Beginning;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -103,7 +106,7 @@ impl App {
             let needed = "LEVEE_DATABASE_URL and LEVEE_SECRET_KEYS must be given".to_owned();
             return Err(StartError::Configuration(vec![needed]));
         };
-        let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone() };
+        let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
@@ -119,29 +122,45 @@ impl App {
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
-        let sources = observe::ops_sources(&metrics, &gateway, connections, &file_faults);
+        let publishing = observe::Publishing::default();
+        let sources =
+            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
-        database::make_ready(&store, settings.mode).await?;
+        let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
+        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
         let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
-        let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
-        upstreams.load().map_err(StartError::Configuration)?;
+        let publisher = Publisher::new(Parts {
+            store: store.clone(),
+            gateway: Arc::clone(&gateway),
+            authenticator: Arc::clone(&authenticator),
+            around,
+            files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
+            kept,
+        });
+        let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
+        match beginning {
+            Beginning::Database => publishing.load().await,
+            Beginning::Kept(stored) => publishing.load_kept(stored).await,
+        }
+        .map_err(StartError::Configuration)?;
 
+        let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
         let services = api::Services {
             auth: AuthService {},
             users: UsersService {},
             service_accounts: ServiceAccountsService {},
-            registrations: RegistrationsService {},
-            credentials: CredentialsService {},
-            breakers: observe::breakers(&gateway),
+            registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
+            credentials: credentials.clone(),
+            breakers: observe::breakers(&gateway, &store, &publisher),
             audit: AuditService {},
             health: observe::health(&gateway),
         };
@@ -150,7 +169,8 @@ impl App {
         let control = Measured::new(control, Arc::clone(&metrics));
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(Arc::new(upstreams).watch(stop.clone()));
+        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);

@@ -1,5 +1,8 @@
 //! The control plane's rules, in plain values: what may be done, by whom, and what follows from it.
 
+/// The second guard.
+mod authority;
+
 /// Who changed what.
 pub mod audit;
 /// Signing in and out.

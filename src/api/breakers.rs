@@ -28,7 +28,7 @@ impl BreakersApi {
     #[oai(path = "/breakers", method = "get", operation_id = "list_breakers")]
     async fn list(
         &self,
-        _viewer: Viewer,
+        viewer: Viewer,
         service: Data<&BreakersService>,
         /// How many items to answer with at most.
         #[oai(
@@ -42,7 +42,8 @@ impl BreakersApi {
         cursor: Query<Option<String>>,
     ) -> Result<JsonBody<BreakerPage>, ApiError> {
         let after = cursor.0.as_deref().map(key_of_cursor).transpose()?;
-        Ok(JsonBody(service.list(after.as_ref(), limit.0 as usize).into()))
+        let page = service.list(&viewer.0.principal, after.as_ref(), limit.0 as usize)?;
+        Ok(JsonBody(page.into()))
     }
 
     /// Read one breaker
@@ -51,7 +52,7 @@ impl BreakersApi {
     #[oai(path = "/breakers/:upstream", method = "get", operation_id = "get_breaker")]
     async fn get(
         &self,
-        _viewer: Viewer,
+        viewer: Viewer,
         service: Data<&BreakersService>,
         /// The upstream's name.
         #[oai(name = "upstream")]
@@ -61,7 +62,7 @@ impl BreakersApi {
         operation: Query<Option<String>>,
     ) -> Result<JsonBody<Breaker>, ApiError> {
         let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
-        Ok(JsonBody(service.get(&key)?.into()))
+        Ok(JsonBody(service.get(&viewer.0.principal, &key)?.into()))
     }
 }
 

@@ -271,6 +271,28 @@ label! {
 }
 
 label! {
+    /// Why a credential, a login or a refresh was refused.
+    pub enum AuthFailure {
+        /// A key or token whose form, checksum or signature is wrong.
+        Malformed = "malformed",
+        /// A key that was never issued, or was revoked.
+        Unknown = "unknown",
+        /// A key or token whose time is over.
+        Expired = "expired",
+        /// A key or token of somebody disabled or deleted, or from before the password changed.
+        Disabled = "disabled",
+        /// An address and a password that do not belong together.
+        Password = "password",
+        /// A refresh token that does not count.
+        Refresh = "refresh",
+        /// A refresh token that was used before.
+        Reuse = "reuse",
+        /// A password reset that does not count.
+        Reset = "reset",
+    }
+}
+
+label! {
     /// Request methods; what is not in the list counts as `_other`.
     pub(super) enum MethodLabel {
         /// GET.
