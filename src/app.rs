@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
 use crate::identity::token::Tokens;
-use crate::middleware::measured::Measured;
+use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -34,6 +34,7 @@ use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
@@ -153,6 +154,13 @@ impl App {
         }
         .map_err(StartError::Configuration)?;
 
+        let limits = match settings.mode {
+            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Dev => {
+                tracing::info!("there are no rate limits in dev");
+                RateLimits::off()
+            }
+        };
         let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
         let services = api::Services {
             auth: AuthService {},
@@ -165,8 +173,17 @@ impl App {
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator));
-        let control = middleware::control_plane(api::routes(services), identity);
-        let control = Measured::new(control, Arc::clone(&metrics));
+        let control = middleware::control_plane(
+            api::routes(services),
+            middleware::Around {
+                identity,
+                limits,
+                metrics: Arc::clone(&metrics),
+                routes: Routes::new(api::templates()),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                cors_origins: settings.cors_origins.clone(),
+            },
+        );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gets what the tests need and the machine lacks. Quick when nothing is missing.
-#   tests/setup.sh        for `make test`: nginx, and httpbin in a Python environment under the cache folder
+#   tests/setup.sh        for `make test`: nginx, Chromium, and httpbin in a Python environment under the cache folder
 #   tests/setup.sh load   for `make load`: nginx, haproxy, wrk
 # As root on Debian it installs packages; otherwise it prints the one command that would. Nothing it installs is started.
 set -eu
@@ -18,6 +18,7 @@ missing() {
         has haproxy || echo haproxy
         has wrk || echo wrk
     else
+        has chromium || echo chromium
         python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
     fi
 }
