@@ -17,28 +17,31 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
+use crate::error::Failure;
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
+use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
-use crate::middleware::measured::Measured;
+use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
 use crate::server::{Drain, Limits, Server};
 use crate::services::audit::AuditService;
-use crate::services::auth::AuthService;
+use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
-use crate::services::users::UsersService;
+use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
@@ -51,7 +54,7 @@ use database::Beginning;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
-const POOL: PoolLimits =
+pub(crate) const POOL: PoolLimits =
     PoolLimits { connections: 20, acquire: Duration::from_secs(2), idle: Duration::from_secs(30) };
 
 /// Why nothing was started.
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The first admin could not be created.
+    #[error("the first admin could not be created: {0}")]
+    FirstAdmin(#[source] Failure),
 }
 
 /// A running process.
@@ -119,7 +125,8 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
-        let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
+        let tokens = Tokens::new(&ring);
+        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
             Mode::Dev => Anonymous::FromThisMachine,
             Mode::Serve => Anonymous::Refused,
@@ -139,6 +146,11 @@ impl App {
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
         let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
+        let passwords = Passwords::new();
+        let accounts = Accounts::new(store.clone(), passwords.clone());
+        if matches!(beginning, Beginning::Database) {
+            database::first_admin(&store, &accounts, &settings).await?;
+        }
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
@@ -160,10 +172,26 @@ impl App {
         }
         .map_err(StartError::Configuration)?;
 
+        let limits = match settings.mode {
+            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Dev => {
+                tracing::info!("there are no rate limits in dev");
+                RateLimits::off()
+            }
+        };
         let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
+        let auth = AuthService::new(auth::Parts {
+            store: store.clone(),
+            publisher: Arc::clone(&publisher),
+            passwords,
+            ring,
+            tokens,
+            limits: limits.clone(),
+            metrics: Arc::clone(&metrics),
+        });
         let services = api::Services {
-            auth: AuthService {},
-            users: UsersService {},
+            auth: auth.clone(),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
             service_accounts: ServiceAccountsService {},
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
@@ -172,12 +200,22 @@ impl App {
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator));
-        let control = middleware::control_plane(api::routes(services), identity);
-        let control = Measured::new(control, Arc::clone(&metrics));
+        let control = middleware::control_plane(
+            api::routes(services),
+            middleware::Around {
+                identity,
+                limits,
+                metrics: Arc::clone(&metrics),
+                routes: Routes::new(api::templates()),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                cors_origins: settings.cors_origins.clone(),
+            },
+        );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
+        background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
