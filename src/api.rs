@@ -24,6 +24,7 @@ mod breakers;
 mod credentials;
 mod error;
 mod health;
+mod keys;
 mod pagination;
 mod payload;
 mod problems;
@@ -82,6 +83,7 @@ type Resources = (
     auth::AuthApi,
     users::UsersApi,
     service_accounts::ServiceAccountsApi,
+    keys::KeysApi,
     upstreams::UpstreamsApi,
     credentials::CredentialsApi,
     breakers::BreakersApi,
@@ -94,6 +96,7 @@ fn service() -> OpenApiService<Resources, ()> {
         auth::AuthApi,
         users::UsersApi,
         service_accounts::ServiceAccountsApi,
+        keys::KeysApi,
         upstreams::UpstreamsApi,
         credentials::CredentialsApi,
         breakers::BreakersApi,
