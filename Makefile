@@ -12,6 +12,8 @@ export CARGO_TARGET_DIR
 CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
 VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
 LEVEE := $(CARGO_TARGET_DIR)/debug/levee
+# A private PostgreSQL for as long as a command runs.
+WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 STEPS := setup fmt-check lint docs openapi loom unit it
@@ -61,16 +63,16 @@ loom: ## Model-check the breaker's admission
 
 unit: ## Unit tests
 ifeq ($(NEXTEST),yes)
-	@cargo nextest run --locked --lib --bins --no-tests=pass
+	@$(WITH_SERVERS) cargo nextest run --locked --lib --bins --no-tests=pass
 else
-	@cargo test --locked --lib --bins
+	@$(WITH_SERVERS) cargo test --locked --lib --bins
 endif
 
 it: ## Integration tests, over the real binary
 ifeq ($(NEXTEST),yes)
-	@cargo nextest run --locked --test it
+	@$(WITH_SERVERS) cargo nextest run --locked --test it
 else
-	@cargo test --locked --test it
+	@$(WITH_SERVERS) cargo test --locked --test it
 endif
 
 update: ## Rewrite the golden files

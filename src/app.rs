@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
 use crate::identity::token::Tokens;
-use crate::middleware::measured::Measured;
+use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -34,8 +34,10 @@ use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
+use crate::services::service_accounts::last_used::LastUsed;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
 use crate::services::users::UsersService;
 use crate::telemetry::metrics::{Listener, Metrics};
@@ -90,6 +92,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -153,24 +156,42 @@ impl App {
         }
         .map_err(StartError::Configuration)?;
 
+        let limits = match settings.mode {
+            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Dev => {
+                tracing::info!("there are no rate limits in dev");
+                RateLimits::off()
+            }
+        };
         let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
         let services = api::Services {
             auth: AuthService {},
             users: UsersService {},
-            service_accounts: ServiceAccountsService {},
+            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: observe::breakers(&gateway, &store, &publisher),
-            audit: AuditService {},
+            audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
-        let identity = IdentityService::new(Arc::clone(&authenticator));
-        let control = middleware::control_plane(api::routes(services), identity);
-        let control = Measured::new(control, Arc::clone(&metrics));
+        let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));
+        let last_used = LastUsed::new(store.clone(), authenticator);
+        let control = middleware::control_plane(
+            api::routes(services),
+            middleware::Around {
+                identity,
+                limits,
+                metrics: Arc::clone(&metrics),
+                routes: Routes::new(api::templates()),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                cors_origins: settings.cors_origins.clone(),
+            },
+        );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
+        background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
@@ -183,6 +204,7 @@ impl App {
             metrics,
             gateway,
             store,
+            last_used,
             drain,
             serving,
             background,
@@ -235,6 +257,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        self.last_used.write().await;
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

@@ -17,6 +17,8 @@ pub mod health;
 pub mod identity;
 /// The one door out.
 pub mod publication;
+/// How much each client may ask.
+pub mod rate_limits;
 /// Upstreams over the API.
 pub mod registrations;
 /// Programs that call.

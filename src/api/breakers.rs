@@ -1,5 +1,8 @@
 //! `/breakers`: what the circuit breakers of the replica that answers are doing.
 
+use std::fmt;
+use std::str::FromStr;
+
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
 use poem_openapi::{Enum, Object, OpenApi};
@@ -7,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::Group;
 use super::error::ApiError;
-use super::pagination::{default_limit, invalid_cursor};
+use super::pagination::{default_limit, key_of, next};
 use super::payload::JsonBody;
 use super::security::Viewer;
 use crate::services::breakers::{
@@ -41,7 +44,7 @@ impl BreakersApi {
         #[oai(name = "cursor")]
         cursor: Query<Option<String>>,
     ) -> Result<JsonBody<BreakerPage>, ApiError> {
-        let after = cursor.0.as_deref().map(key_of_cursor).transpose()?;
+        let after = cursor.0.as_deref().map(key_of).transpose()?;
         let page = service.list(&viewer.0.principal, after.as_ref(), limit.0 as usize)?;
         Ok(JsonBody(page.into()))
     }
@@ -128,10 +131,7 @@ struct BreakerPage {
 
 impl From<Page> for BreakerPage {
     fn from(page: Page) -> Self {
-        Self {
-            items: page.items.into_iter().map(Breaker::from).collect(),
-            next: page.next.as_ref().map(cursor_of_key),
-        }
+        Self { items: page.items.into_iter().map(Breaker::from).collect(), next: page.next.map(next) }
     }
 }
 
@@ -180,12 +180,18 @@ fn to_the_second(moment: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// An upstream's name holds no colon, so the first one parts it from the operation.
-fn cursor_of_key(key: &BreakerKey) -> String {
-    format!("{}:{}", key.upstream, key.operation.as_deref().unwrap_or_default())
+impl fmt::Display for BreakerKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.upstream, self.operation.as_deref().unwrap_or_default())
+    }
 }
 
-fn key_of_cursor(cursor: &str) -> Result<BreakerKey, ApiError> {
-    let (upstream, operation) = cursor.split_once(':').ok_or_else(invalid_cursor)?;
-    let operation = (!operation.is_empty()).then(|| operation.to_owned());
-    Ok(BreakerKey { upstream: upstream.to_owned(), operation })
+impl FromStr for BreakerKey {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (upstream, operation) = text.split_once(':').ok_or(())?;
+        let operation = (!operation.is_empty()).then(|| operation.to_owned());
+        Ok(Self { upstream: upstream.to_owned(), operation })
+    }
 }

@@ -24,7 +24,7 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    RetryReason, TransitionReason,
+    RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{BreakerReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
@@ -104,6 +104,11 @@ impl Metrics {
     /// One answered request of the control plane. `route` is the template it matched, `None` when none did.
     pub fn http_request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         self.control.record(method, route, status, took);
+    }
+
+    /// A request of the control plane was refused because this limit was reached.
+    pub fn rate_limited(&self, limit: RateLimit) {
+        self.control.limited.add(limit);
     }
 
     /// Somebody's credential, login or refresh was refused.

@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 
 use super::counts::{Counts, Durations};
-use super::families::{AUTH_FAILURES, HTTP_DURATION, HTTP_REQUESTS};
-use super::labels::{AuthFailure, MethodLabel};
+use super::families::{AUTH_FAILURES, HTTP_DURATION, HTTP_REQUESTS, RATE_LIMITED};
+use super::labels::{AuthFailure, MethodLabel, RateLimit};
 
 /// Routes with a label of their own: more than there are, so that a path used by mistake stays bounded.
 const CAP: usize = 200;
@@ -19,6 +19,7 @@ const OTHER: &str = "_other";
 #[derive(Debug, Default)]
 pub(super) struct ControlPlane {
     routes: Mutex<BTreeMap<String, Route>>,
+    pub(super) limited: Counts<RateLimit>,
     pub(super) auth_failures: Counts<AuthFailure>,
 }
 
@@ -42,7 +43,7 @@ impl ControlPlane {
         }
     }
 
-    pub(super) fn collect(&self) -> [MetricFamily; 3] {
+    pub(super) fn collect(&self) -> [MetricFamily; 4] {
         let (mut requests, mut durations) = (HTTP_REQUESTS.open(), HTTP_DURATION.open());
         for (template, route) in &*self.routes.lock() {
             for ((method, status), count) in &route.answers {
@@ -50,8 +51,10 @@ impl ControlPlane {
             }
             durations.durations(&[template], &route.durations);
         }
+        let mut limited = RATE_LIMITED.open();
+        limited.counts(&[], &self.limited);
         let mut refused = AUTH_FAILURES.open();
         refused.counts(&[], &self.auth_failures);
-        [requests.close(), durations.close(), refused.close()]
+        [requests.close(), durations.close(), limited.close(), refused.close()]
     }
 }

@@ -132,6 +132,8 @@ families! {
         "Requests answered by the control plane, by route template.";
     HTTP_DURATION "levee_http_request_duration_seconds" HISTOGRAM ["route"]
         "Time of a control plane request, by route template.";
+    RATE_LIMITED "levee_rate_limited_total" COUNTER ["scope"]
+        "Requests the control plane refused, by the limit that was reached.";
     AUTH_FAILURES "levee_auth_failures_total" COUNTER ["reason"]
         "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]

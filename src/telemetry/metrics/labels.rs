@@ -271,6 +271,24 @@ label! {
 }
 
 label! {
+    /// What limits how many requests of the control plane.
+    pub enum RateLimit {
+        /// An address that did not prove who it is.
+        Anonymous = "anonymous",
+        /// An address at the routes where secrets are tried.
+        Auth = "auth",
+        /// Failures for one account from one address.
+        AuthFailures = "auth_failures",
+        /// A principal of the class low.
+        Low = "low",
+        /// A principal of the class normal.
+        Normal = "normal",
+        /// A principal of the class high.
+        High = "high",
+    }
+}
+
+label! {
     /// Why a credential, a login or a refresh was refused.
     pub enum AuthFailure {
         /// A key or token whose form, checksum or signature is wrong.
