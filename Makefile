@@ -75,16 +75,25 @@ else
 	@$(WITH_SERVERS) cargo test --locked --test it
 endif
 
+clients: build ## Clients generated from the document, each run against a live Levee (LANGUAGES="rust" for one)
+	@PATH="$(VENV)/bin:$$PATH" LEVEE_CLIENTS_DIR="$(CACHE)/clients" \
+		$(VENV)/bin/python tests/clients/run.py $(LEVEE) $(LANGUAGES)
+
+fuzz: build ## Ask a live Levee what the document allows and what it does not
+	@PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python tests/clients/fuzz.py $(LEVEE)
+
 update: ## Rewrite the golden files
 	@UPDATE=1 cargo test --locked --lib --quiet
 
 bench: ## Benchmarks of the hot path
 	@cargo bench --locked --bench hot_path
 
-load: ## Compare Levee with nginx and HAProxy on this machine
+load: ## Compare Levee with nginx and HAProxy, and its API with Fastify, on this machine
+	@tests/setup.sh
 	@tests/setup.sh load
 	@cargo build --locked --release
 	@load/compare.sh $(CARGO_TARGET_DIR)/release/levee
+	@load/control_plane.sh $(CARGO_TARGET_DIR)/release/levee
 
 clean: ## Remove what was built
 	@cargo clean

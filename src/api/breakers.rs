@@ -1,7 +1,8 @@
-//! `/breakers`: what the circuit breakers of the replica that answers are doing.
+//! `/breakers`: what the circuit breakers of the replica that answers are doing, and forcing those of every replica.
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -12,10 +13,12 @@ use super::Group;
 use super::error::ApiError;
 use super::pagination::{default_limit, key_of, next};
 use super::payload::JsonBody;
-use super::security::Viewer;
+use super::security::{Operator, Viewer};
+use crate::error::Failure;
+use crate::models::decode::quantity::parse_duration;
 use crate::services::breakers::{
     BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
-    BreakersService,
+    BreakersService, Decision, Forced,
 };
 
 /// The operations.
@@ -67,6 +70,67 @@ impl BreakersApi {
         let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
         Ok(JsonBody(service.get(&viewer.0.principal, &key)?.into()))
     }
+
+    /// Force a breaker, or give it back
+    ///
+    /// In force on the replica that answers at once, and on every other within a second. `auto` gives the breaker back to the
+    /// policy. Every other mode ends after an hour, or what `expiresIn` says.
+    #[oai(path = "/breakers/:upstream", method = "put", operation_id = "set_breaker")]
+    async fn put(
+        &self,
+        operator: Operator,
+        service: Data<&BreakersService>,
+        /// The upstream's name.
+        #[oai(name = "upstream")]
+        upstream: Path<String>,
+        /// The operation's name.
+        #[oai(name = "operation")]
+        operation: Query<Option<String>>,
+        body: JsonBody<BreakerDecision>,
+    ) -> Result<JsonBody<Breaker>, ApiError> {
+        let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
+        let BreakerDecision { mode, reason, expires_in } = body.0;
+        let decision = Decision { mode: mode.into(), reason, lasts: lasting(expires_in.as_deref())? };
+        let actor = operator.0.actor.clone();
+        Ok(JsonBody(service.decide(&operator.0.principal, actor, key, decision).await?.into()))
+    }
+}
+
+/// How long a decision lasts that does not say.
+const UNSAID: Duration = Duration::from_secs(3600);
+/// The shortest time a decision can last.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest, but for [`NEVER`].
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Written for a decision that lasts until it is taken back.
+const NEVER: &str = "never";
+
+/// What a person decides on a breaker.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct BreakerDecision {
+    /// Who decides from now on.
+    mode: BreakerMode,
+    /// Why, for the audit list and for whoever looks at the breaker next.
+    #[oai(validator(min_length = 1, max_length = 500))]
+    reason: String,
+    /// For how long: a duration from `1s` to `30d`, or `never`. An hour when it is left out. Of no meaning with `auto`.
+    #[oai(validator(max_length = 32))]
+    expires_in: Option<String>,
+}
+
+/// A person's decision on a breaker, while it counts.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct BreakerForced {
+    /// Why, in their words.
+    reason: String,
+    /// Who, as the audit list names them.
+    by: String,
+    /// Since when.
+    since: OffsetDateTime,
+    /// Until when; absent when it lasts until it is taken back.
+    expires_at: Option<OffsetDateTime>,
 }
 
 /// Who decides whether a breaker admits calls: `auto`, the breaker itself; `forced_open` and `forced_closed`, a person;
@@ -117,6 +181,8 @@ struct Breaker {
     failures: u64,
     /// Calls in the window that were slow.
     slow: u64,
+    /// What a person decided; absent when nobody did.
+    forced: Option<BreakerForced>,
 }
 
 /// A page of breakers.
@@ -149,6 +215,25 @@ impl From<BreakerReport> for Breaker {
             calls: report.calls,
             failures: report.failures,
             slow: report.slow,
+            forced: report.forced.map(BreakerForced::from),
+        }
+    }
+}
+
+impl From<Forced> for BreakerForced {
+    fn from(forced: Forced) -> Self {
+        let Forced { reason, expires, since, by } = forced;
+        Self { reason, by, since, expires_at: expires }
+    }
+}
+
+impl From<BreakerMode> for Mode {
+    fn from(mode: BreakerMode) -> Self {
+        match mode {
+            BreakerMode::Auto => Self::Auto,
+            BreakerMode::ForcedOpen => Self::ForcedOpen,
+            BreakerMode::ForcedClosed => Self::ForcedClosed,
+            BreakerMode::MetricsOnly => Self::MetricsOnly,
         }
     }
 }
@@ -194,4 +279,17 @@ impl FromStr for BreakerKey {
         let operation = (!operation.is_empty()).then(|| operation.to_owned());
         Ok(Self { upstream: upstream.to_owned(), operation })
     }
+}
+
+/// How long a decision lasts.
+fn lasting(text: Option<&str>) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = text else { return Ok(Some(UNSAID)) };
+    if text == NEVER {
+        return Ok(None);
+    }
+    let lasts = parse_duration(text).filter(|lasts| SHORTEST <= *lasts && *lasts <= LONGEST);
+    lasts.map(Some).ok_or_else(|| {
+        let detail = "must be a duration from `1s` to `30d`, such as `15m`, or `never`";
+        Failure::invalid("/expiresIn", detail).into()
+    })
 }
