@@ -16,37 +16,46 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
+use crate::error::Failure;
 use crate::gateway::Gateway;
+use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
+use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
-use crate::middleware::measured::Measured;
+use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
 use crate::server::{Drain, Limits, Server};
 use crate::services::audit::AuditService;
-use crate::services::auth::AuthService;
+use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
+use crate::services::publication::kept::KeptState;
+use crate::services::publication::{Parts, Publisher};
+use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
-use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
-use crate::services::users::UsersService;
+use crate::services::service_accounts::last_used::LastUsed;
+use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
+use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
 mod observe;
 
+use database::Beginning;
+
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
-const POOL: PoolLimits =
+pub(crate) const POOL: PoolLimits =
     PoolLimits { connections: 20, acquire: Duration::from_secs(2), idle: Duration::from_secs(30) };
 
 /// Why nothing was started.
@@ -74,6 +83,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The first admin could not be created.
+    #[error("the first admin could not be created: {0}")]
+    FirstAdmin(#[source] Failure),
 }
 
 /// A running process.
@@ -86,6 +98,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -114,42 +127,99 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
-        let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
+        let tokens = Tokens::new(&ring);
+        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let anonymous = match settings.mode {
+            Mode::Dev => Anonymous::FromThisMachine,
+            Mode::Serve => Anonymous::Refused,
+        };
+        let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
+        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
-        let sources = observe::ops_sources(&metrics, &gateway, connections, &file_faults);
+        let publishing = observe::Publishing::default();
+        let sources =
+            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
-        database::make_ready(&store, settings.mode).await?;
-        let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
+        let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
+        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
+        let passwords = Passwords::new();
+        let accounts = Accounts::new(store.clone(), passwords.clone());
+        if matches!(beginning, Beginning::Database) {
+            database::first_admin(&store, &accounts, &settings).await?;
+        }
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
-        let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
-        upstreams.load().map_err(StartError::Configuration)?;
+        let publisher = Publisher::new(Parts {
+            store: store.clone(),
+            ring: ring.clone(),
+            gateway: Arc::clone(&gateway),
+            authenticator: Arc::clone(&authenticator),
+            around,
+            files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
+            kept,
+        });
+        let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
+        match beginning {
+            Beginning::Database => publishing.load().await,
+            Beginning::Kept(stored) => publishing.load_kept(stored).await,
+        }
+        .map_err(StartError::Configuration)?;
 
+        let limits = match settings.mode {
+            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Dev => {
+                tracing::info!("there are no rate limits in dev");
+                RateLimits::off()
+            }
+        };
+        let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
+        let auth = AuthService::new(auth::Parts {
+            store: store.clone(),
+            publisher: Arc::clone(&publisher),
+            passwords,
+            ring,
+            tokens,
+            limits: limits.clone(),
+            metrics: Arc::clone(&metrics),
+        });
         let services = api::Services {
-            auth: AuthService {},
-            users: UsersService {},
-            service_accounts: ServiceAccountsService {},
-            registrations: RegistrationsService {},
-            credentials: CredentialsService {},
-            breakers: observe::breakers(&gateway),
-            audit: AuditService {},
+            auth: auth.clone(),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
+            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
+            registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
+            credentials: credentials.clone(),
+            breakers: observe::breakers(&gateway, &store, &publisher),
+            audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
-        let identity = IdentityService::new(Arc::clone(&authenticator));
-        let control = middleware::control_plane(api::routes(services), identity);
-        let control = Measured::new(control, Arc::clone(&metrics));
+        let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));
+        let last_used = LastUsed::new(store.clone(), authenticator);
+        let control = middleware::control_plane(
+            api::routes(services),
+            middleware::Around {
+                identity,
+                limits,
+                metrics: Arc::clone(&metrics),
+                routes: Routes::new(api::templates()),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                cors_origins: settings.cors_origins.clone(),
+            },
+        );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(Arc::new(upstreams).watch(stop.clone()));
+        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(credentials.keep_rewrapping(stop.clone()));
+        background.spawn(auth.keep_forgetting(stop.clone()));
+        background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
@@ -162,6 +232,7 @@ impl App {
             metrics,
             gateway,
             store,
+            last_used,
             drain,
             serving,
             background,
@@ -214,6 +285,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        self.last_used.write().await;
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");
@@ -269,7 +341,7 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
         let now = Instant::now();
         for live in gateway.snapshot().all() {
-            live.transport.sweep(now);
+            live.sweep(now);
         }
         gateway.cache().sweep(now);
     }

@@ -10,12 +10,15 @@ use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
 
 mod check;
+mod database;
 pub(crate) mod dev;
 mod healthcheck;
+mod migrate;
 mod openapi;
 mod secret_files;
 mod serve;
 mod settings_file;
+mod user;
 
 /// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
 pub const BAD_USAGE: u8 = 64;
@@ -37,6 +40,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Production: settings from levee.yaml, environment and flags
     Serve(ServeArguments),
+    /// Bring the database to this version's schema; safe to run from several places at once
+    Migrate(database::DatabaseArguments),
     /// Validate upstream files as `serve` would judge them
     Check(check::Arguments),
     /// Print the OpenAPI document
@@ -45,6 +50,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
         format: DocumentFormat,
     },
+    /// Manage users with no server; passwords come from a prompt or standard input, never from an argument
+    User(user::Arguments),
     /// Ask the ops port whether this process is ready
     Healthcheck {
         /// What to ask
@@ -177,8 +184,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments.settings),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
+        Command::User(arguments) => user::run(arguments),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
 }

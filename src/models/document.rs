@@ -3,6 +3,8 @@
 //! The fields and their defaults are those of the policy table in the documentation. Defaults bend to what is
 //! given; what is given and contradicts is refused.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::decode::{Fields, Object, Place};
@@ -17,6 +19,7 @@ mod cache;
 mod concurrency;
 mod credentials;
 mod fallback;
+mod given;
 mod headers;
 mod network;
 mod operation;
@@ -26,7 +29,9 @@ mod settings;
 mod timeout;
 mod together;
 
-pub use together::check_together;
+pub use super::node::json::pointer_of;
+pub use given::{API, read_given};
+pub use together::{check_circles, check_together};
 
 /// What a deployment lets documents do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,13 +118,14 @@ fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) 
     let metadata = document.required("metadata", |place| place.object(METADATA));
     let name = metadata.and_then(|metadata| metadata.required("name", upstream_name));
     let spec = document.required("spec", |place| place.object(SPEC));
-    let described = spec.and_then(|spec| specification(&spec, place.origin(), rules));
+    let given = document.get("spec").map(|place| place.json()).unwrap_or_default();
+    let described = spec.and_then(|spec| specification(&spec, given, place.origin(), rules));
     let upstream = name.clone().zip(described).map(|(name, described)| Upstream { name, ..described });
     (name, upstream)
 }
 
 /// Everything but the name, so that a bad name hides no other fault.
-fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstream> {
+fn specification(spec: &Object, given: serde_json::Value, origin: String, rules: &Rules) -> Option<Upstream> {
     let allow_cidrs = network::read(spec, rules);
     let url =
         spec.required("url", |place| base_url::read(place, &rules.allowed_cidrs, allow_cidrs.as_deref()));
@@ -134,6 +140,7 @@ fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstrea
     let policies = std::iter::once(&policy).chain(operations.iter().map(|operation| &operation.policy));
     credentials::check_headers(spec, credentials.as_ref(), policies.map(|policy| &policy.headers));
     let (name, tls) = (String::new(), Tls { ca });
+    let spec = Arc::new(given);
     Some(Upstream {
         name,
         url: url?,
@@ -145,6 +152,7 @@ fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstrea
         access,
         credentials,
         origin,
+        spec,
     })
 }
 

@@ -3,6 +3,7 @@
 //! These are plain values. `models::document` makes them from YAML and refuses what contradicts; the gateway
 //! only reads them. Durations are `std::time::Duration`, sizes bytes, ratios 0.0 to 1.0.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -37,8 +38,10 @@ pub struct Upstream {
     pub access: Access,
     /// What Levee adds so that it lets us in.
     pub credentials: Option<Credentials>,
-    /// File and line the document came from, for messages.
+    /// File and line the document came from, for messages; `api` when it came over the API.
     pub origin: String,
+    /// The document's `spec` as it was given.
+    pub spec: Arc<serde_json::Value>,
 }
 
 /// Scheme, authority and path prefix of an upstream.

@@ -19,11 +19,23 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     build.gauge(&[&metrics.version, &metrics.revision], 1.0);
     let mut file_errors = family::FILE_ERRORS.open();
     file_errors.count(&[], metrics.file_errors.load(Relaxed));
+    let mut file_loads = family::FILE_LOADS.open();
+    file_loads.count(&[], metrics.file_loads.load(Relaxed));
+    let mut dependencies = family::DEPENDENCY_UP.open();
+    for (dependency, up) in &readings.dependencies {
+        dependencies.gauge(&[dependency], f64::from(u8::from(*up)));
+    }
     let mut connections = family::CONNECTIONS.open();
     for (listener, open) in &readings.connections {
         connections.gauge(&[listener.text()], *open as f64);
     }
-    let mut families = vec![build.close(), file_errors.close(), connections.close()];
+    let mut families = vec![
+        build.close(),
+        file_errors.close(),
+        file_loads.close(),
+        dependencies.close(),
+        connections.close(),
+    ];
     families.extend([
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),
@@ -52,6 +64,7 @@ pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec
     };
     vec![
         each(&family::CALLS, |to, name, it| to.counts(&[name], &it.calls)),
+        each(&family::CALLER_CALLS, |to, name, it| it.callers.collect(to, name)),
         each(&family::CALL_DURATION, |to, name, it| {
             for (index, durations) in it.call_durations.iter().enumerate() {
                 to.durations(&[name, AnsweredBy::at(index).text()], durations);
@@ -80,6 +93,7 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         each(&family::INFLIGHT, |it| it.in_flight as f64),
         each(&family::QUEUE_DEPTH, |it| it.queued as f64),
         each(&family::CONCURRENCY_LIMIT, |it| it.limit as f64),
+        credentials(upstreams),
         breaker_states(upstreams),
     ]
 }
@@ -98,6 +112,16 @@ fn transitions(samples: &mut Samples, name: &str, upstream: &UpstreamMetrics) {
             }
         }
     }
+}
+
+fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::CREDENTIALS_ATTACHED.open();
+    for upstream in upstreams {
+        if let Some(attached) = upstream.credentials_attached {
+            samples.gauge(&[&upstream.name], f64::from(u8::from(attached)));
+        }
+    }
+    samples.close()
 }
 
 fn breaker_states(upstreams: &[UpstreamReading]) -> MetricFamily {

@@ -88,6 +88,8 @@ macro_rules! families {
 families! {
     CALLS "levee_calls_total" COUNTER ["upstream", "method", "outcome"]
         "Calls answered or given up, by how they ended.";
+    CALLER_CALLS "levee_caller_calls_total" COUNTER ["caller", "upstream"]
+        "Calls let in, by caller: the first 50 of each upstream, the rest as _other.";
     CALL_DURATION "levee_call_duration_seconds" HISTOGRAM ["upstream", "outcome"]
         "Time from a call's arrival to its response headers, by who answered.";
     ATTEMPTS "levee_attempts_total" COUNTER ["upstream", "result"]
@@ -110,6 +112,8 @@ families! {
         "Attempts waiting for a seat.";
     CONCURRENCY_LIMIT "levee_concurrency_limit" GAUGE ["upstream"]
         "Attempts allowed in flight.";
+    CREDENTIALS_ATTACHED "levee_credentials_attached" GAUGE ["upstream"]
+        "1 while calls get the stored credential, 0 while they are refused for want of it; only where one is needed.";
     CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]
         "What the cache did for calls.";
     CACHE_BYTES "levee_cache_bytes" GAUGE []
@@ -122,12 +126,20 @@ families! {
         "1 while the watched upstream files are valid, 0 while a bad edit is held back.";
     FILE_ERRORS "levee_upstream_file_errors_total" COUNTER []
         "Times the watched upstream files were found bad.";
+    FILE_LOADS "levee_upstream_file_loads_total" COUNTER []
+        "Versions of the watched upstream files that took effect.";
+    DEPENDENCY_UP "levee_dependency_up" GAUGE ["dependency"]
+        "1 while it answers.";
     DRAINING "levee_draining" GAUGE []
         "1 once the process drains.";
     HTTP_REQUESTS "levee_http_requests_total" COUNTER ["method", "route", "status"]
         "Requests answered by the control plane, by route template.";
     HTTP_DURATION "levee_http_request_duration_seconds" HISTOGRAM ["route"]
         "Time of a control plane request, by route template.";
+    RATE_LIMITED "levee_rate_limited_total" COUNTER ["scope"]
+        "Requests the control plane refused, by the limit that was reached.";
+    AUTH_FAILURES "levee_auth_failures_total" COUNTER ["reason"]
+        "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
     BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]

@@ -13,6 +13,8 @@ pub struct Readings {
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
+    /// What we stand on, and whether it answers: `database`.
+    pub dependencies: Vec<(&'static str, bool)>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
 }
@@ -30,6 +32,8 @@ pub struct UpstreamReading {
     pub limit: usize,
     /// Retries the budget would still allow.
     pub retry_budget: f64,
+    /// Whether its calls get the stored credential; `None` where none is needed.
+    pub credentials_attached: Option<bool>,
     /// Its own breaker and those of operations that have one.
     pub breakers: Vec<BreakerReading>,
 }
