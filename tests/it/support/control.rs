@@ -7,11 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
+use levee::repositories::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::{self, Answer};
 use super::levee::{levee, ready_addresses};
+use super::postgres::LIMITS;
 use super::process::Process;
 use super::watchdog::Watchdog;
 
@@ -72,9 +74,10 @@ impl Deployment {
     }
 
     /// Brings the schema up to date, as an operator does before the first start.
-    pub(crate) fn migrate(&self) {
-        let migrated = self.command(&["migrate"]).output().unwrap();
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    pub(crate) async fn migrate(&self) {
+        let store = Store::open(&self.database, &LIMITS).await.unwrap();
+        store.migrate().await.unwrap();
+        store.close().await;
     }
 
     /// Replicas that start from now on have this key ring.
@@ -229,6 +232,16 @@ impl Api {
         let made = self.post("/api/v1/users", body).await;
         assert_eq!(made.status, 201, "{}", made.text());
         replica.sign_in(&email, password).await
+    }
+
+    /// The head of a JSON request with one more header line, for what no proper client would send.
+    pub(crate) fn head(&self, method: &str, path: &str, more: &str) -> String {
+        let bearer = self.bearer.as_deref().unwrap_or_default();
+        let host = self.address;
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {bearer}\r\n\
+             content-type: application/json\r\n{more}\r\n\r\n"
+        )
     }
 
     /// GET.
