@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
-use crate::repositories::Store;
+use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, Readings, UpstreamReading};
+use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -40,10 +40,21 @@ pub(super) fn ops_sources(
             readings.runtime = Some(runtime.metrics());
             let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
             readings.dependencies = vec![("database", database)];
+            readings.pools = asked.get().map_or_else(Vec::new, |publisher| pools(publisher));
             metrics.render(format, &readings)
         }),
         status: Box::new(move || status(&gateway, &faults, publishing.get().map(Arc::as_ref))),
     }
+}
+
+fn pools(publisher: &Publisher) -> Vec<PoolReading> {
+    let read = |pool: repositories::PoolReading| PoolReading {
+        name: pool.pool,
+        in_use: pool.in_use,
+        idle: pool.idle,
+        limit: pool.limit,
+    };
+    publisher.pools().into_iter().map(read).collect()
 }
 
 fn read(gateway: &Gateway) -> Readings {

@@ -28,7 +28,7 @@ const LIMITS: [(&str, &str); 3] =
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: PgPool,
-    plain: PgConnectOptions,
+    plain: Arc<PgConnectOptions>,
     limit: u32,
     pulse: watch::Receiver<Pulse>,
 }
@@ -61,7 +61,7 @@ impl Postgres {
             .connect_lazy_with(options.clone());
         let (feel, pulse) = watch::channel(Pulse::Unknown);
         tasks.spawn(pulse::run(options, feel, hint, stop));
-        Ok(Self { pool, plain, limit: limits.connections, pulse })
+        Ok(Self { pool, plain: Arc::new(plain), limit: limits.connections, pulse })
     }
 
     /// A connection. The pool knocks at a closed door for as long as it may wait at all; here waiting ends as soon as

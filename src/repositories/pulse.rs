@@ -107,15 +107,14 @@ async fn listen(pool: &PgPool, hint: &Notify) -> Result<(), sqlx::Error> {
     listener.listen(CHANNEL).await?;
     hint.notify_one();
     loop {
-        match timeout(QUIET, listener.try_recv()).await {
-            Ok(received) => match received? {
-                Some(_) => hint.notify_one(),
-                None => return Ok(()),
-            },
-            Err(_) => {
-                let asked = timeout(CONNECT, sqlx::query("SELECT 1").execute(&mut listener)).await;
-                asked.map_err(|_| sqlx::Error::PoolTimedOut)??;
-            }
+        let Ok(received) = timeout(QUIET, listener.try_recv()).await else {
+            let asked = timeout(CONNECT, sqlx::query("SELECT 1").execute(&mut listener)).await;
+            asked.map_err(|_| sqlx::Error::PoolTimedOut)??;
+            continue;
+        };
+        if received?.is_none() {
+            return Ok(());
         }
+        hint.notify_one();
     }
 }

@@ -45,7 +45,7 @@ impl Sqlite {
             return Err(StoreError::Refused(sqlx::Error::Configuration(cause.into())));
         }
         let lock = lock(&path).await?;
-        private(&path).map_err(|error| unusable(&path, error))?;
+        private(&path).map_err(|error| unusable(&path, &error))?;
         let options = options
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
@@ -112,14 +112,14 @@ async fn lock(path: &Path) -> Result<File, StoreError> {
     beside.push(".lock");
     let beside = PathBuf::from(beside);
     let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&beside);
-    let file = file.map_err(|error| unusable(&beside, error))?;
+    let file = file.map_err(|error| unusable(&beside, &error))?;
     let until = Instant::now() + LOCK_WAIT;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) if Instant::now() < until => sleep(Duration::from_millis(50)).await,
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(unusable(&beside, error)),
+            Err(TryLockError::Error(error)) => return Err(unusable(&beside, &error)),
         }
     }
 }
@@ -130,7 +130,7 @@ fn private(path: &Path) -> io::Result<()> {
     OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map(|_| ())
 }
 
-fn unusable(path: &Path, error: io::Error) -> StoreError {
+fn unusable(path: &Path, error: &io::Error) -> StoreError {
     let cause = io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     StoreError::Refused(sqlx::Error::Io(cause))
 }

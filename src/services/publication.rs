@@ -21,7 +21,7 @@ use crate::identity::directory::{Authenticator, Directory};
 use crate::identity::ring::KeyRing;
 use crate::models::policy::Upstream;
 use crate::models::registration::Stored;
-use crate::repositories::{SchemaError, Store};
+use crate::repositories::{PoolReading, SchemaError, Store};
 use crate::services::upstreams::UpstreamFiles;
 
 /// The state on disk.
@@ -180,6 +180,11 @@ impl Publisher {
     /// Whether the database is away.
     pub fn away(&self) -> Option<Away> {
         self.away.lock().clone()
+    }
+
+    /// The database's pools now.
+    pub fn pools(&self) -> Vec<PoolReading> {
+        self.parts.store.pools()
     }
 
     /// The revision that was kept on disk last.

@@ -25,6 +25,12 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     for (dependency, up) in &readings.dependencies {
         dependencies.gauge(&[dependency], f64::from(u8::from(*up)));
     }
+    let mut pools = family::POOL_CONNECTIONS.open();
+    for pool in &readings.pools {
+        for (state, count) in [("in_use", pool.in_use), ("idle", pool.idle), ("limit", pool.limit)] {
+            pools.gauge(&[pool.name, state], f64::from(count));
+        }
+    }
     let mut connections = family::CONNECTIONS.open();
     for (listener, open) in &readings.connections {
         connections.gauge(&[listener.text()], *open as f64);
@@ -34,6 +40,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         file_errors.close(),
         file_loads.close(),
         dependencies.close(),
+        pools.close(),
         connections.close(),
     ];
     families.extend([

@@ -130,6 +130,8 @@ families! {
         "Versions of the watched upstream files that took effect.";
     DEPENDENCY_UP "levee_dependency_up" GAUGE ["dependency"]
         "1 while it answers.";
+    POOL_CONNECTIONS "levee_pool_connections" GAUGE ["pool", "state"]
+        "Connections to the database, in use and idle, and the limit of their pool.";
     DRAINING "levee_draining" GAUGE []
         "1 once the process drains.";
     HTTP_REQUESTS "levee_http_requests_total" COUNTER ["method", "route", "status"]

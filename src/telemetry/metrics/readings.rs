@@ -15,8 +15,23 @@ pub struct Readings {
     pub upstreams: Vec<UpstreamReading>,
     /// What we stand on, and whether it answers: `database`.
     pub dependencies: Vec<(&'static str, bool)>,
+    /// The pools of connections to the database.
+    pub pools: Vec<PoolReading>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
+}
+
+/// The state of one pool of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolReading {
+    /// Its name.
+    pub name: &'static str,
+    /// Connections in use.
+    pub in_use: u32,
+    /// Connections waiting to be used.
+    pub idle: u32,
+    /// Most there may be.
+    pub limit: u32,
 }
 
 /// The state of one upstream; where operations have their own bulkhead or budget, the sum.

@@ -22,6 +22,7 @@ fn readings(names: &[&str]) -> Readings {
     };
     Readings {
         dependencies: vec![("database", true)],
+        pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         cache_bytes: 42,
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
@@ -107,6 +108,9 @@ fn readings_show_as_gauges() {
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
         r#"levee_connections{listener="proxy"} 5"#,
         r#"levee_dependency_up{dependency="database"} 1"#,
+        r#"levee_pool_connections{pool="control",state="in_use"} 2"#,
+        r#"levee_pool_connections{pool="control",state="idle"} 1"#,
+        r#"levee_pool_connections{pool="control",state="limit"} 20"#,
         "levee_cache_bytes 42",
     ] {
         has(&document, line);

@@ -201,7 +201,7 @@ on_both! {
         let changed = store.update_service_account(made.id, change, Some(1), actor()).await.unwrap().value;
         assert_eq!((changed.role, changed.class, changed.version), (None, Class::High, 2));
         let search = ServiceAccountFilter { search: Some("ill".to_owned()) };
-        assert_eq!(store.service_accounts(search, page(5)).await.unwrap().items, [changed.clone()]);
+        assert_eq!(store.service_accounts(search, page(5)).await.unwrap().items, std::slice::from_ref(&changed));
 
         let kept = store.create_key(key(made.id, 1, Some(soon())), actor()).await.unwrap().value;
         let expired = store.create_key(key(made.id, 2, Some(long_ago())), actor()).await.unwrap().value;
@@ -210,7 +210,7 @@ on_both! {
         let before = store.revision().await.unwrap();
         assert_eq!(store.revoke_key(made.id, revoked.id, actor()).await.unwrap().revision, before);
         assert_eq!(kept.expires, Some(soon()));
-        assert_eq!(store.stored().await.unwrap().keys, [kept.clone()]);
+        assert_eq!(store.stored().await.unwrap().keys, std::slice::from_ref(&kept));
         let listed = store.keys(made.id, page(5)).await.unwrap().items;
         let ids: Vec<Uuid> = listed.iter().map(|key| key.id).collect();
         assert_eq!(ids, [kept.id, expired.id, revoked.id]);

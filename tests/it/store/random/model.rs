@@ -52,6 +52,7 @@ impl Model {
         self.answer(step, operation).unwrap_or_else(str::to_owned)
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn answer(&mut self, step: usize, operation: &Operation) -> Answer {
         use Operation as O;
         match *operation {
@@ -199,6 +200,7 @@ impl Model {
         format!("{} then {next:?}", shown.join(", "))
     }
 
+    #[expect(clippy::option_option, reason = "a change of an optional role has three cases")]
     fn update_account(&mut self, id: Uuid, role: Option<Option<Role>>, expected: Option<i64>) -> Answer {
         let account = self.accounts.get_mut(&id).ok_or("not found")?;
         if expected.is_some_and(|expected| expected != account.version) {

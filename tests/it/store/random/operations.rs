@@ -17,6 +17,7 @@ use super::super::actor;
 
 /// Names are few, so that operations meet.
 #[derive(Debug, Clone)]
+#[expect(clippy::option_option, reason = "a change of an optional role has three cases")]
 pub(super) enum Operation {
     CreateUser { name: u8, shout: bool, role: Role },
     UpdateUser { step: u8, role: Option<Role>, disabled: Option<bool>, expected: Option<i64> },
@@ -116,6 +117,7 @@ fn done<T>(changed: &Changed<T>) -> String {
 }
 
 /// Does it.
+#[expect(clippy::too_many_lines, reason = "one arm for each operation")]
 pub(super) async fn run(store: &Store, step: usize, operation: &Operation) -> String {
     use Operation as O;
     let upstream = |name: u8| format!("upstream-{name}");
