@@ -12,5 +12,6 @@ mod policy;
 mod protection;
 mod readme;
 mod startup;
+mod store;
 mod support;
 mod tidy;
