@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::made;
 use crate::support::client::{self, Answer};
-use crate::support::levee::levee;
+use crate::support::levee::{levee, ready_addresses};
 use crate::support::process::Process;
 use crate::support::watchdog::Watchdog;
 
@@ -53,7 +53,7 @@ impl Served {
             .env("LEVEE_TRUSTED_PROXIES", "127.0.0.1/32")
             .env("LEVEE_LOG_FORMAT", "json");
         let mut process = Process::start("levee", command);
-        let [api, ops] = process.logged(Duration::from_secs(20), ready).await;
+        let [_, api, ops] = process.logged(Duration::from_secs(20), ready_addresses).await;
         Self { api, ops, _process: process, _folder: folder }
     }
 
@@ -72,14 +72,6 @@ impl Served {
         let body = json!({ "email": email, "password": password });
         self.from(client, Method::POST, "/api/v1/auth/login", &body).await
     }
-}
-
-/// The log line that says `ready` and carries the addresses.
-fn ready(line: &str) -> Option<[SocketAddr; 2]> {
-    let line: Value = serde_json::from_str(line).ok()?;
-    let fields = line.get("fields").unwrap_or(&line);
-    let address = |name: &str| fields[name].as_str().and_then(|address| address.parse().ok());
-    (fields["message"] == "ready").then_some([address("api")?, address("ops")?])
 }
 
 #[track_caller]

@@ -150,7 +150,7 @@ fn upstreams_file(folder: &TempDir) -> PathBuf {
 }
 
 /// The log line that says `ready` and carries every address, in either format.
-fn ready_addresses(line: &str) -> Option<[SocketAddr; 3]> {
+pub(crate) fn ready_addresses(line: &str) -> Option<[SocketAddr; 3]> {
     let json: Option<serde_json::Value> = serde_json::from_str(line).ok();
     let fields = json.as_ref().map(|line| line.get("fields").unwrap_or(line));
     let is_ready = match fields {
