@@ -49,7 +49,7 @@ impl Problems {
         if error.status() == StatusCode::METHOD_NOT_ALLOWED {
             return self.tell_allowed_methods(request);
         }
-        let failure = failure_of(error);
+        let failure = failure_of(error, |number| self.parameter(&request.path, number));
         if let Some(cause) = failure.cause() {
             tracing::error!(request_id = %request.id, path = %request.path, cause = %cause, "a request failed inside");
         }
@@ -62,6 +62,13 @@ impl Problems {
             response.headers_mut().insert(RETRY_AFTER, whole_seconds(after).into());
         }
         response
+    }
+
+    /// The name of the n-th parameter of a path, which the framework only numbers.
+    fn parameter(&self, path: &str, number: usize) -> Option<&str> {
+        let (template, _) = self.allowed.iter().find(|(template, _)| fits(template, path))?;
+        let mut names = template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        names.nth(number)
     }
 
     fn tell_allowed_methods(&self, request: &Occurrence) -> Response {
@@ -126,12 +133,16 @@ fn allow(path_item: &Value) -> HeaderValue {
 }
 
 /// What the framework says, in our words.
-fn failure_of(error: Error) -> Failure {
+fn failure_of<'a>(error: Error, parameter: impl Fn(usize) -> Option<&'a str>) -> Failure {
+    let named = |name: &str, reason: &str| {
+        let number = name.strip_prefix("param").and_then(|number| number.parse().ok());
+        Failure::invalid(number.and_then(&parameter).unwrap_or(name), reason)
+    };
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Failure::invalid(error.name, error.reason.as_str());
+        return named(error.name, &error.reason);
     }
     if let Some(error) = error.downcast_ref::<ParsePathError>() {
-        return Failure::invalid(error.name, error.reason.as_str());
+        return named(error.name, &error.reason);
     }
     match error.downcast::<ApiError>() {
         Ok(ApiError(failure)) => failure,

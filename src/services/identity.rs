@@ -58,6 +58,14 @@ impl IdentityService {
         Self { authenticator, metrics }
     }
 
+    /// One that knows nobody, for tests of what stands round it.
+    #[cfg(test)]
+    pub(crate) fn of_nobody(metrics: Arc<Metrics>) -> Self {
+        use crate::identity::{ring::KeyRing, token::Tokens};
+        let ring = KeyRing::parse(&KeyRing::generate("test")).expect("it is a ring");
+        Self::new(Arc::new(Authenticator::new(Tokens::new(&ring))), metrics)
+    }
+
     /// Who sends these headers. There is nobody behind the control plane whom a foreign credential could be meant for.
     pub fn identify(&self, headers: &HeaderMap) -> Identity {
         let known = match proof::find(headers, None) {
@@ -78,14 +86,11 @@ impl IdentityService {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::ring::KeyRing;
-    use crate::identity::token::Tokens;
     use crate::telemetry::metrics::{Format, Readings};
 
     fn identified(pairs: &[(&'static str, &'static str)]) -> (Identity, String) {
-        let tokens = Tokens::new(&KeyRing::parse(&KeyRing::generate("test")).unwrap());
         let metrics = Arc::new(Metrics::new("0", "test"));
-        let service = IdentityService::new(Arc::new(Authenticator::new(tokens)), Arc::clone(&metrics));
+        let service = IdentityService::of_nobody(Arc::clone(&metrics));
         let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let identity = service.identify(&headers.collect());
         (identity, metrics.render(Format::Prometheus, &Readings::default()))

@@ -11,6 +11,7 @@ mod fixtures;
 mod load;
 mod ops;
 mod policy;
+mod protection;
 mod readme;
 mod startup;
 mod store;

@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::*;
 use crate::error::Kind;
 use crate::models::principal::PrincipalKind;
-use crate::telemetry::metrics::{Format, Readings};
 
 fn limits() -> RateLimits {
     RateLimits::local(Arc::new(Metrics::new("0", "test")))
@@ -125,16 +124,6 @@ async fn a_flood_of_addresses_is_bounded_and_forgets_none_that_is_held_back() {
     assert!(limits.held.as_ref().unwrap().times.len() <= REMEMBERED);
     // A token is earned every six seconds; the flood itself takes less than that or not much more.
     assert!(let_through <= 10, "{let_through}");
-}
-
-#[tokio::test]
-async fn what_is_refused_is_counted() {
-    let metrics = Arc::new(Metrics::new("0", "test"));
-    let limits = RateLimits::local(Arc::clone(&metrics));
-    while allowed(limits.auth(address(1))) {}
-    let text = metrics.render(Format::Prometheus, &Readings::default());
-    assert!(text.contains("levee_rate_limited_total{scope=\"auth\"} 1"), "{text}");
-    assert!(text.contains("levee_rate_limited_total{scope=\"anonymous\"} 0"), "{text}");
 }
 
 #[tokio::test]

@@ -69,6 +69,11 @@ impl TestApp {
         fs::rename(fresh, upstreams_file(&self.folder)).unwrap();
     }
 
+    /// The password of `admin@localhost`, from the file that it is told to be in.
+    pub(crate) fn admin_password(&self) -> String {
+        fs::read_to_string(self.folder.path().join(".levee/admin-password")).unwrap()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
@@ -144,13 +149,17 @@ fn upstreams_file(folder: &TempDir) -> PathBuf {
     folder.path().join("upstreams.yaml")
 }
 
-/// The log line that says `ready` and carries every address.
+/// The log line that says `ready` and carries every address, in either format.
 pub(crate) fn ready_addresses(line: &str) -> Option<[SocketAddr; 3]> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let fields = line.get("fields").unwrap_or(&line);
-    if fields["message"] != "ready" {
-        return None;
-    }
-    let address = |name: &str| fields[name].as_str().and_then(|address| address.parse().ok());
-    Some([address("data")?, address("api")?, address("ops")?])
+    let json: Option<serde_json::Value> = serde_json::from_str(line).ok();
+    let fields = json.as_ref().map(|line| line.get("fields").unwrap_or(line));
+    let is_ready = match fields {
+        Some(fields) => fields["message"] == "ready",
+        None => line.contains(" ready "),
+    };
+    let address = |name: &str| match fields {
+        Some(fields) => fields[name].as_str()?.parse().ok(),
+        None => line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?.parse().ok(),
+    };
+    is_ready.then_some([address("data")?, address("api")?, address("ops")?])
 }
