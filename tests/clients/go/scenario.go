@@ -40,7 +40,7 @@ func main() {
 	assert(tokens.RefreshToken != first.RefreshToken, "the refresh token was not rotated")
 	signedIn := context.WithValue(anonymous, levee.ContextAccessToken, tokens.AccessToken)
 	me := got(client.AuthAPI.GetMe(signedIn).Execute())
-	assert(me.Email == os.Getenv("LEVEE_EMAIL"), "me is ", me.Email)
+	assert(me.Name == os.Getenv("LEVEE_EMAIL"), "I am ", me.Name)
 
 	accounts := client.ServiceAccountsAPI
 	account := got(accounts.CreateServiceAccount(signedIn).NewServiceAccount(*levee.NewNewServiceAccount(name)).Execute())

@@ -24,7 +24,7 @@ async fn main() -> Outcome<()> {
     let tokens = anonymous.refresh().body_map(|body| body.refresh_token(&first)).send().await?.into_inner();
     assert_ne!(tokens.refresh_token, first);
     let client = Client::new_with_client(&url, signed_in(&tokens.access_token)?);
-    assert_eq!(client.get_me().send().await?.email, email);
+    assert_eq!(client.get_me().send().await?.name, email);
 
     let account = client.create_service_account().body_map(|body| body.name(&name)).send().await?.into_inner();
     let made = client.create_api_key().id(account.id).body_map(|body| body.name("scenario")).send().await?;
