@@ -19,6 +19,7 @@ use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
 use crate::error::Failure;
 use crate::gateway::Gateway;
+use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
@@ -124,7 +125,14 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
-        let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
+        let tokens = Tokens::new(&ring);
+        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let anonymous = match settings.mode {
+            Mode::Dev => Anonymous::FromThisMachine,
+            Mode::Serve => Anonymous::Refused,
+        };
+        let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
+        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
@@ -138,12 +146,11 @@ impl App {
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
         let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
-        let (tokens, passwords) = (Tokens::new(&ring), Passwords::new());
+        let passwords = Passwords::new();
         let accounts = Accounts::new(store.clone(), passwords.clone());
         if matches!(beginning, Beginning::Database) {
             database::first_admin(&store, &accounts, &settings).await?;
         }
-        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
@@ -151,6 +158,7 @@ impl App {
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
+            ring: ring.clone(),
             gateway: Arc::clone(&gateway),
             authenticator: Arc::clone(&authenticator),
             around,
@@ -327,7 +335,7 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
         let now = Instant::now();
         for live in gateway.snapshot().all() {
-            live.transport.sweep(now);
+            live.sweep(now);
         }
         gateway.cache().sweep(now);
     }

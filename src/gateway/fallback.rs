@@ -31,7 +31,7 @@ pub(super) async fn complete(
             FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age, trigger.status()),
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
-                Some(live) if trigger.may_go_elsewhere(call) => {
+                Some(live) if trigger.may_go_elsewhere(call) && admits(&live, call) => {
                     another(gateway, call, &live, &mut body).await
                 }
                 _ => None,
@@ -109,6 +109,11 @@ impl Trigger {
     fn may_go_elsewhere(&self, call: &Call) -> bool {
         self.nothing_sent || retry::is_safe_twice(&call.lane.policy.retry, &call.method, &call.headers)
     }
+}
+
+/// A fallback lets nobody in where it could not call itself.
+fn admits(live: &Live, call: &Call) -> bool {
+    live.upstream.access.admits(call.principal.as_deref())
 }
 
 /// Whether the chain may send a request elsewhere that has been sent once already: then its body is worth holding.

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::bulkhead::{Bulkhead, CallerBulkhead};
+use super::credentials::{Attached, Vault};
 use super::retry;
 use super::transitions;
-use super::transport::{self, Network, Transport};
+use super::transport::{self, Network, SetupFailure, Transport};
 use crate::models::policy::{Operation, Policy, Segment, Upstream};
+use crate::models::registration::SealedCredential;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
 /// Everything a call can be sent to.
@@ -57,6 +59,10 @@ pub struct Live {
     pub upstream: Upstream,
     /// Its connections.
     pub transport: Arc<Transport>,
+    /// What proves to it who calls.
+    pub credentials: Attached,
+    /// What that was opened from.
+    sealed: Option<SealedCredential>,
     /// Its metrics.
     pub metrics: Arc<UpstreamMetrics>,
     /// What calls run under: the upstream's own policy first, then its operations' in order.
@@ -92,11 +98,13 @@ pub struct Surroundings {
 }
 
 impl Snapshot {
-    /// Compiles the next snapshot, keeping from `previous` what has not changed. An upstream that cannot be built
-    /// (its certificates cannot be read) is an error naming it, and nothing takes effect.
+    /// Compiles the next snapshot, keeping from `previous` what has not changed. Upstreams that name credentials get
+    /// theirs out of `vault`, or are detached. An upstream that cannot be built (its certificates cannot be read) is an
+    /// error naming it, and nothing takes effect.
     pub fn compile(
         revision: u64,
         upstreams: Vec<Upstream>,
+        vault: &Vault<'_>,
         previous: &Self,
         around: &Surroundings,
     ) -> Result<Self, Unbuilt> {
@@ -104,9 +112,10 @@ impl Snapshot {
         for upstream in upstreams {
             let name = upstream.name.clone();
             let before = previous.get(&name);
+            let sealed = vault.sealed(&name).filter(|_| upstream.credentials.is_some());
             let live = match before {
-                Some(live) if live.upstream == upstream => Arc::clone(live),
-                before => Arc::new(Live::build(upstream, before.map(Arc::as_ref), around)?),
+                Some(live) if live.upstream == upstream && live.sealed.as_ref() == sealed => Arc::clone(live),
+                before => Arc::new(Live::build(upstream, vault, before.map(Arc::as_ref), around)?),
             };
             next.insert(name, live);
         }
@@ -118,19 +127,41 @@ impl Snapshot {
 }
 
 impl Live {
-    fn build(upstream: Upstream, before: Option<&Self>, around: &Surroundings) -> Result<Self, Unbuilt> {
+    fn build(
+        upstream: Upstream,
+        vault: &Vault<'_>,
+        before: Option<&Self>,
+        around: &Surroundings,
+    ) -> Result<Self, Unbuilt> {
+        let unbuilt =
+            |error: SetupFailure| Unbuilt { name: upstream.name.clone(), reason: error.to_string() };
         let transport = match before {
             Some(live) if same_wire(&live.upstream, &upstream) => Arc::clone(&live.transport),
-            _ => Transport::new(&around.network, wire_settings(&upstream))
-                .map_err(|error| Unbuilt { name: upstream.name.clone(), reason: error.to_string() })?,
+            _ => Transport::new(&around.network, wire_settings(&upstream)).map_err(unbuilt)?,
         };
+        let sealed = vault.sealed(&upstream.name).filter(|_| upstream.credentials.is_some()).cloned();
+        let credentials = match before {
+            Some(live) if live.sealed == sealed && same_credentials(&live.upstream, &upstream) => {
+                live.credentials.clone()
+            }
+            _ => Attached::open(&upstream, vault, &around.network).map_err(unbuilt)?,
+        };
+        if let Some(Err(why)) = credentials.state() {
+            tracing::warn!(upstream = upstream.name, why, "calls are refused: no credential");
+        }
         let metrics = around.metrics.upstream(&upstream.name);
         let root = Arc::new(Lane::build(&upstream, None, None, before, around));
         let mut lanes = vec![Arc::clone(&root)];
         for operation in &upstream.operations {
             lanes.push(Arc::new(Lane::build(&upstream, Some(operation), Some(&root), before, around)));
         }
-        Ok(Self { upstream, transport, metrics, lanes })
+        Ok(Self { upstream, transport, credentials, sealed, metrics, lanes })
+    }
+
+    /// Closes connections that idled too long before `now`.
+    pub fn sweep(&self, now: Instant) {
+        self.transport.sweep(now);
+        self.credentials.sweep(now);
     }
 
     /// Lanes with a breaker of their own.
@@ -248,6 +279,11 @@ fn attempt_timeout(policy: &Policy) -> Duration {
 
 fn same_wire(a: &Upstream, b: &Upstream) -> bool {
     a.url == b.url && a.tls == b.tls && a.allow_cidrs == b.allow_cidrs
+}
+
+/// Then a token at hand still counts.
+fn same_credentials(a: &Upstream, b: &Upstream) -> bool {
+    a.credentials == b.credentials && a.url.origin() == b.url.origin() && a.tls == b.tls
 }
 
 fn wire_settings(upstream: &Upstream) -> transport::Settings {
