@@ -26,7 +26,10 @@ async fn main() -> Outcome<()> {
     let client = Client::new_with_client(&url, signed_in(&tokens.access_token)?);
     assert_eq!(client.get_me().send().await?.name, email);
 
-    let account = client.create_service_account().body_map(|body| body.name(name.as_str())).send().await?.into_inner();
+    let creation = |body: types::builder::ServiceAccountCreation| {
+        body.name(name.as_str()).class(types::ServiceAccountClass::Normal)
+    };
+    let account = client.create_service_account().body_map(creation).send().await?.into_inner();
     let made = client.create_api_key().id(&account.id).body_map(|body| body.name("scenario")).send().await?;
     let key = Some(made.key.as_str());
 
