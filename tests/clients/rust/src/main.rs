@@ -18,10 +18,12 @@ async fn main() -> Outcome<()> {
     let reason = "the scenario";
 
     let anonymous = Client::new(&url);
-    let signing = |body: types::builder::Login| body.email(email.as_str()).password(setting("LEVEE_PASSWORD"));
+    let signing =
+        |body: types::builder::Login| body.email(email.as_str()).password(setting("LEVEE_PASSWORD"));
     let first = anonymous.login().body_map(signing).send().await?.into_inner();
     let first = first.refresh_token;
-    let tokens = anonymous.refresh().body_map(|body| body.refresh_token(first.as_str())).send().await?.into_inner();
+    let tokens =
+        anonymous.refresh().body_map(|body| body.refresh_token(first.as_str())).send().await?.into_inner();
     assert_ne!(tokens.refresh_token, first);
     let client = Client::new_with_client(&url, signed_in(&tokens.access_token)?);
     assert_eq!(client.get_me().send().await?.name, email);
@@ -33,7 +35,11 @@ async fn main() -> Outcome<()> {
     let made = client.create_api_key().id(&account.id).body_map(|body| body.name("scenario")).send().await?;
     let key = Some(made.key.as_str());
 
-    let made = client.create_upstream().body_map(|body| body.name(name.as_str()).spec(spec(&name, &[]))).send().await?;
+    let made = client
+        .create_upstream()
+        .body_map(|body| body.name(name.as_str()).spec(spec(&name, &[])))
+        .send()
+        .await?;
     assert_eq!(made.status(), 201);
     assert_eq!(made.headers()["location"], format!("/api/v1/upstreams/{name}").as_str());
     assert_eq!(call(&name, key).await?, (200, None));
