@@ -4,6 +4,8 @@
 
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
+/// Replicas over one database.
+pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.
 pub(crate) mod httpbin;
 /// The real binary.
