@@ -11,13 +11,15 @@ const app = Fastify({ logger: false });
 
 const checks = { issuer: 'levee', audience: 'levee', typ: 'at+jwt', algorithms: ['EdDSA'], clockTolerance: 5 };
 
+const text = { type: 'string' };
+
 const problem = {
   type: 'object',
   properties: {
-    type: { type: 'string' },
-    title: { type: 'string' },
+    type: text,
+    title: text,
     status: { type: 'integer' },
-    detail: { type: 'string' },
+    detail: text,
   },
 };
 
@@ -40,7 +42,7 @@ async function user(id) {
   if (known && known.until > Date.now()) return known.row;
   const { rows } = await pool.query({
     name: 'user',
-    text: 'SELECT id, email, name, role, disabled, epoch, created, updated, version FROM users WHERE id = $1',
+    text: 'SELECT id, email, role, disabled, epoch FROM users WHERE id = $1',
     values: [id],
   });
   users.set(id, { row: rows[0], until: Date.now() + 1000 });
@@ -68,8 +70,6 @@ async function authenticate(request) {
 // The database keeps microseconds.
 const time = (micros) => new Date(Number(micros) / 1000).toISOString();
 
-const text = { type: 'string' };
-
 app.get(
   '/api/v1/auth/me',
   {
@@ -78,21 +78,13 @@ app.get(
       response: {
         200: {
           type: 'object',
-          properties: {
-            id: text,
-            email: text,
-            name: text,
-            role: text,
-            disabled: { type: 'boolean' },
-            created: text,
-            updated: text,
-          },
+          properties: { kind: text, id: text, name: text, role: text, class: text },
         },
         '4xx': problem,
       },
     },
   },
-  async ({ user: row }) => ({ ...row, created: time(row.created), updated: time(row.updated) }),
+  async ({ user: { id, email, role } }) => ({ kind: 'user', id, name: email, role, class: 'normal' }),
 );
 
 app.get(
@@ -106,11 +98,13 @@ app.get(
           type: 'object',
           properties: {
             name: text,
-            source: text,
             spec: { type: 'object', additionalProperties: true },
+            source: text,
+            editable: { type: 'boolean' },
             revision: { type: 'integer' },
-            created: text,
-            updated: text,
+            inForce: { type: 'boolean' },
+            createdAt: text,
+            updatedAt: text,
             updatedBy: text,
           },
         },
@@ -129,11 +123,13 @@ app.get(
     reply.header('etag', `"${row.revision}"`);
     return {
       name: row.name,
-      source: 'api',
       spec: row.spec,
+      source: 'api',
+      editable: true,
       revision: Number(row.revision),
-      created: time(row.created),
-      updated: time(row.updated),
+      inForce: true,
+      createdAt: time(row.created),
+      updatedAt: time(row.updated),
       updatedBy: row.updated_by,
     };
   },

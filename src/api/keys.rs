@@ -65,9 +65,9 @@ impl KeysApi {
         /// The service account's id.
         #[oai(name = "id")]
         id: Path<String>,
-        body: JsonBody<NewApiKey>,
+        body: JsonBody<ApiKeyCreation>,
     ) -> Result<Created<IssuedApiKey>, ApiError> {
-        let NewApiKey { name, expires_in } = body.0;
+        let ApiKeyCreation { name, expires_in } = body.0;
         let (account, life) = (identifier(&id.0)?, expires_in.map(Duration::from_secs));
         let issued = service.issue_key(&admin.0.principal, admin.0.actor, account, name, life).await?;
         let location = format!("/api/v1/service-accounts/{account}/keys/{}", issued.record.id);
@@ -117,7 +117,7 @@ impl KeysApi {
 /// A key to be issued.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct NewApiKey {
+struct ApiKeyCreation {
     /// For people to read.
     #[oai(validator(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f]+$"))]
     name: String,

@@ -63,9 +63,9 @@ impl ServiceAccountsApi {
         &self,
         admin: Admin,
         service: Data<&ServiceAccountsService>,
-        body: JsonBody<NewServiceAccount>,
+        body: JsonBody<ServiceAccountCreation>,
     ) -> Result<Created<ServiceAccount>, ApiError> {
-        let NewServiceAccount { name, role, class } = body.0;
+        let ServiceAccountCreation { name, role, class } = body.0;
         let role = role.and_then(Option::<Role>::from);
         let created = service.create(&admin.0.principal, admin.0.actor, name, role, class.into()).await?;
         let location = format!("/api/v1/service-accounts/{}", created.account.id);
@@ -159,7 +159,7 @@ enum ServiceAccountClass {
 /// A service account to be created.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct NewServiceAccount {
+struct ServiceAccountCreation {
     /// Unique; callers are told apart by it.
     #[oai(validator(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
     name: String,

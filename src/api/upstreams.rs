@@ -60,9 +60,9 @@ impl UpstreamsApi {
         &self,
         operator: Operator,
         service: Data<&RegistrationsService>,
-        body: JsonBody<NewUpstream>,
+        body: JsonBody<UpstreamCreation>,
     ) -> Result<Created<Upstream>, ApiError> {
-        let NewUpstream { name, spec } = body.0;
+        let UpstreamCreation { name, spec } = body.0;
         let created = service.create(&operator.0.principal, operator.0.actor, name, spec.into()).await?;
         let upstream = Upstream::from(created);
         let location = format!("/api/v1/upstreams/{}", upstream.name);
@@ -272,7 +272,7 @@ impl From<Value> for UpstreamSpec {
 /// An upstream to be registered.
 #[derive(Object)]
 #[oai(rename_all = "camelCase")]
-struct NewUpstream {
+struct UpstreamCreation {
     /// What calls name it by: a-z, 0-9 and `-`, with no `-` at either end.
     #[oai(validator(max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
     name: String,

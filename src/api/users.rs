@@ -68,9 +68,9 @@ impl UsersApi {
         &self,
         admin: Admin,
         service: Data<&UsersService>,
-        body: JsonBody<NewUser>,
+        body: JsonBody<UserCreation>,
     ) -> Result<Created<User>, ApiError> {
-        let NewUser { email, name, password, role } = body.0;
+        let UserCreation { email, name, password, role } = body.0;
         let (person, password) =
             (Person { email, name, role: role.into() }, password.map(SecretString::from));
         let user = service.create(&admin.0.principal, person, password, admin.0.actor).await?;
@@ -154,7 +154,7 @@ impl UsersApi {
 /// A user to be created.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
-struct NewUser {
+struct UserCreation {
     /// The address to sign in with; unique whatever its case.
     #[oai(validator(max_length = 254))]
     email: String,

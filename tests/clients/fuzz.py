@@ -30,7 +30,7 @@ def main():
             # Something to find in every list.
             spec = {"url": levee.flaky}
             client.post("/upstreams", json={"name": "seed", "spec": spec}).raise_for_status()
-            client.post("/service-accounts", json={"name": "seed"}).raise_for_status()
+            client.post("/service-accounts", json={"name": "seed", "class": "normal"}).raise_for_status()
         done = subprocess.run(
             ["schemathesis", "--config-file", CONFIGURATION, "run", ROOT / "openapi" / "levee.json", "--url", levee.control],
             env=os.environ | {"LEVEE_TOKEN": token, "LEVEE_OWN_USER": own, "PYTHONPATH": str(CONFIGURATION.parent)},

@@ -64,3 +64,12 @@ fn every_problem_type_is_explained() {
         assert!(text.contains(&format!("| `{}` | {} |", problem.slug(), problem.status())), "{problem:?}");
     }
 }
+
+/// `NewThing` is what Go's generators call the function that makes a `Thing`.
+#[test]
+fn no_type_is_called_what_makes_another() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let makers = schemas.keys().filter_map(|name| name.strip_prefix("New"));
+    assert_eq!(makers.filter(|made| schemas.contains_key(*made)).collect::<Vec<_>>(), [""; 0]);
+}

@@ -40,14 +40,14 @@ func main() {
 	assert(tokens.RefreshToken != first.RefreshToken, "the refresh token was not rotated")
 	signedIn := context.WithValue(anonymous, levee.ContextAccessToken, tokens.AccessToken)
 	me := got(client.AuthAPI.GetMe(signedIn).Execute())
-	assert(me.Email == os.Getenv("LEVEE_EMAIL"), "me is ", me.Email)
+	assert(me.Name == os.Getenv("LEVEE_EMAIL"), "I am ", me.Name)
 
 	accounts := client.ServiceAccountsAPI
-	account := got(accounts.CreateServiceAccount(signedIn).NewServiceAccount(*levee.NewNewServiceAccount(name)).Execute())
-	key := got(accounts.CreateApiKey(signedIn, account.Id).NewApiKey(*levee.NewNewApiKey("scenario")).Execute()).Key
+	account := got(accounts.CreateServiceAccount(signedIn).ServiceAccountCreation(*levee.NewServiceAccountCreation(name, levee.SERVICEACCOUNTCLASS_NORMAL)).Execute())
+	key := got(accounts.CreateApiKey(signedIn, account.Id).ApiKeyCreation(*levee.NewApiKeyCreation("scenario")).Execute()).Key
 
 	upstreams := client.UpstreamsAPI
-	_, answer, err := upstreams.CreateUpstream(signedIn).NewUpstream(*levee.NewNewUpstream(name, spec(nil))).Execute()
+	_, answer, err := upstreams.CreateUpstream(signedIn).UpstreamCreation(*levee.NewUpstreamCreation(name, spec(nil))).Execute()
 	check(err)
 	assert(answer.StatusCode == 201, "created with ", answer.StatusCode)
 	assert(answer.Header.Get("Location") == "/api/v1/upstreams/"+name, "it is at ", answer.Header.Get("Location"))
@@ -65,7 +65,7 @@ func main() {
 	assert(problem(err).Status == 412, "a stale tag was taken")
 
 	wrong := spec(map[string]any{"timeout": map[string]any{"total": "soon"}})
-	_, _, err = upstreams.CreateUpstream(signedIn).NewUpstream(*levee.NewNewUpstream(name+"-2", wrong)).Execute()
+	_, _, err = upstreams.CreateUpstream(signedIn).UpstreamCreation(*levee.NewUpstreamCreation(name+"-2", wrong)).Execute()
 	refused := problem(err)
 	assert(refused.Status == 400 && len(refused.Errors) == 1, "refused: ", refused)
 	assert(refused.Errors[0].Pointer == "/spec/timeout/total", "it points to ", refused.Errors[0].Pointer)

@@ -15,15 +15,16 @@ from levee_client.api.upstreams import (
     replace_upstream,
 )
 from levee_client.models import (
+    ApiKeyCreation,
     BreakerDecision,
     BreakerMode,
     Login,
-    NewApiKey,
-    NewServiceAccount,
-    NewUpstream,
     Problem,
     Refresh,
+    ServiceAccountClass,
+    ServiceAccountCreation,
     UpstreamChange,
+    UpstreamCreation,
     UpstreamSpec,
 )
 
@@ -46,12 +47,12 @@ first = login.sync(client=anonymous, body=Login(os.environ["LEVEE_EMAIL"], os.en
 tokens = refresh.sync(client=anonymous, body=Refresh(first.refresh_token))
 assert tokens.refresh_token != first.refresh_token
 client = AuthenticatedClient(base_url=URL, token=tokens.access_token)
-assert get_me.sync(client=client).email == os.environ["LEVEE_EMAIL"]
+assert get_me.sync(client=client).name == os.environ["LEVEE_EMAIL"]
 
-account = create_service_account.sync(client=client, body=NewServiceAccount(NAME))
-key = create_api_key.sync(account.id, client=client, body=NewApiKey("scenario")).key
+account = create_service_account.sync(client=client, body=ServiceAccountCreation(NAME, ServiceAccountClass.NORMAL))
+key = create_api_key.sync(account.id, client=client, body=ApiKeyCreation("scenario")).key
 
-made = create_upstream.sync_detailed(client=client, body=NewUpstream(NAME, UpstreamSpec.from_dict(SPEC)))
+made = create_upstream.sync_detailed(client=client, body=UpstreamCreation(NAME, UpstreamSpec.from_dict(SPEC)))
 assert made.status_code == 201 and made.headers["location"] == f"/api/v1/upstreams/{NAME}", made
 assert call(key) == (200, None)
 assert call()[0] in (401, 403)
@@ -65,7 +66,7 @@ stale = replace_upstream.sync(NAME, client=client, body=changed, if_match=tag)
 assert isinstance(stale, Problem) and stale.status == 412, stale
 
 wrong = UpstreamSpec.from_dict(SPEC | {"timeout": {"total": "soon"}})
-refused = create_upstream.sync(client=client, body=NewUpstream(f"{NAME}-2", wrong))
+refused = create_upstream.sync(client=client, body=UpstreamCreation(f"{NAME}-2", wrong))
 assert isinstance(refused, Problem) and refused.status == 400, refused
 assert [fault.pointer for fault in refused.errors] == ["/spec/timeout/total"], refused
 

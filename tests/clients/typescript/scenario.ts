@@ -31,9 +31,9 @@ const first = got(await anonymous.POST('/api/v1/auth/login', { body: credentials
 const tokens = got(await anonymous.POST('/api/v1/auth/refresh', { body: { refreshToken: first.refreshToken } }));
 assert.notEqual(tokens.refreshToken, first.refreshToken);
 const client = createClient<paths>({ baseUrl, headers: { Authorization: `Bearer ${tokens.accessToken}` } });
-assert.equal(got(await client.GET('/api/v1/auth/me')).email, email);
+assert.equal(got(await client.GET('/api/v1/auth/me')).name, email);
 
-const account = got(await client.POST('/api/v1/service-accounts', { body: { name } }));
+const account = got(await client.POST('/api/v1/service-accounts', { body: { name, class: 'normal' } }));
 const atAccount = { id: account.id };
 const { key } = got(
   await client.POST('/api/v1/service-accounts/{id}/keys', { params: { path: atAccount }, body: { name: 'scenario' } }),

@@ -18,19 +18,28 @@ async fn main() -> Outcome<()> {
     let reason = "the scenario";
 
     let anonymous = Client::new(&url);
-    let signing = |body: types::builder::Login| body.email(&email).password(setting("LEVEE_PASSWORD"));
+    let signing =
+        |body: types::builder::Login| body.email(email.as_str()).password(setting("LEVEE_PASSWORD"));
     let first = anonymous.login().body_map(signing).send().await?.into_inner();
     let first = first.refresh_token;
-    let tokens = anonymous.refresh().body_map(|body| body.refresh_token(&first)).send().await?.into_inner();
+    let tokens =
+        anonymous.refresh().body_map(|body| body.refresh_token(first.as_str())).send().await?.into_inner();
     assert_ne!(tokens.refresh_token, first);
     let client = Client::new_with_client(&url, signed_in(&tokens.access_token)?);
-    assert_eq!(client.get_me().send().await?.email, email);
+    assert_eq!(client.get_me().send().await?.name, email);
 
-    let account = client.create_service_account().body_map(|body| body.name(&name)).send().await?.into_inner();
-    let made = client.create_api_key().id(account.id).body_map(|body| body.name("scenario")).send().await?;
+    let creation = |body: types::builder::ServiceAccountCreation| {
+        body.name(name.as_str()).class(types::ServiceAccountClass::Normal)
+    };
+    let account = client.create_service_account().body_map(creation).send().await?.into_inner();
+    let made = client.create_api_key().id(&account.id).body_map(|body| body.name("scenario")).send().await?;
     let key = Some(made.key.as_str());
 
-    let made = client.create_upstream().body_map(|body| body.name(&name).spec(spec(&name, &[]))).send().await?;
+    let made = client
+        .create_upstream()
+        .body_map(|body| body.name(name.as_str()).spec(spec(&name, &[])))
+        .send()
+        .await?;
     assert_eq!(made.status(), 201);
     assert_eq!(made.headers()["location"], format!("/api/v1/upstreams/{name}").as_str());
     assert_eq!(call(&name, key).await?, (200, None));
@@ -70,12 +79,12 @@ async fn main() -> Outcome<()> {
     let now = client.get_upstream().name(&name).send().await?;
     let tag = now.headers()["etag"].to_str()?;
     assert_eq!(client.delete_upstream().name(&name).if_match(tag).send().await?.status(), 204);
-    let gone = client.delete_service_account().id(account.id).if_match("*").send().await?;
+    let gone = client.delete_service_account().id(&account.id).if_match("*").send().await?;
     assert_eq!(gone.status(), 204);
     assert!([401, 404].contains(&call(&name, key).await?.0));
     let last = tokens.refresh_token;
-    client.logout().body_map(|body| body.refresh_token(&last)).send().await?;
-    let ended = anonymous.refresh().body_map(|body| body.refresh_token(&last)).send().await;
+    client.logout().body_map(|body| body.refresh_token(last.as_str())).send().await?;
+    let ended = anonymous.refresh().body_map(|body| body.refresh_token(last.as_str())).send().await;
     assert_eq!(problem(ended).await?.status, 401);
     Ok(())
 }
