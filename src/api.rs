@@ -83,7 +83,7 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
         .data(services.breakers)
         .data(services.audit)
         .data(services.health);
-    problems.around(routes)
+    problems.around(routes.boxed())
 }
 
 /// The template of every path served, for logs and metrics to name requests by.
