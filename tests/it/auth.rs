@@ -80,7 +80,7 @@ async fn signed_in(app: &TestApp, person: &Person) -> (Api, String) {
     let answer = login(app, &person.email, PASSWORD).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let tokens = answer.json();
-    (app.bearer(text(&tokens, "accessToken")), text(&tokens, "refreshToken").to_owned())
+    (app.anonymous().bearer(text(&tokens, "accessToken")), text(&tokens, "refreshToken").to_owned())
 }
 
 async fn refresh(app: &TestApp, token: &str) -> Answer {

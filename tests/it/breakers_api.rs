@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::client;
 use crate::support::control::{Api, Deployment, Replica};
 use crate::support::misbehaving::Misbehaving;
-use crate::support::postgres::fresh_database;
+use crate::support::postgres::Database;
 use crate::support::until::until;
 use crate::upstreams_api::{on_both, register, spec};
 
@@ -181,8 +181,9 @@ async fn breakers_are_plain_json_in_pages(deployment: Deployment) {
 #[tokio::test]
 async fn a_decision_on_one_replica_counts_on_the_other_within_a_second() {
     let server = Misbehaving::start().await;
-    let deployment = Deployment::on_postgres(fresh_database().await);
-    deployment.migrate();
+    let database = Database::empty().await;
+    let deployment = Deployment::on_postgres(database.url());
+    deployment.migrate().await;
     let (one, admin, key) = prepared(&deployment, &server).await;
     let two = deployment.replica().await;
     let mut took = Vec::new();

@@ -26,16 +26,16 @@ macro_rules! on_both {
             $(#[tokio::test]
             async fn $scenario() {
                 let deployment = crate::support::control::Deployment::on_sqlite();
-                deployment.migrate();
+                deployment.migrate().await;
                 super::$scenario(deployment).await;
             })+
         }
         mod on_postgres {
             $(#[tokio::test]
             async fn $scenario() {
-                let url = crate::support::postgres::fresh_database().await;
-                let deployment = crate::support::control::Deployment::on_postgres(url);
-                deployment.migrate();
+                let database = crate::support::postgres::Database::empty().await;
+                let deployment = crate::support::control::Deployment::on_postgres(database.url());
+                deployment.migrate().await;
                 super::$scenario(deployment).await;
             })+
         }

@@ -44,7 +44,8 @@ impl Desk {
     }
 
     fn create(&self, email: &str, role: &str, password: &str) -> (Option<i32>, String) {
-        let arguments = ["create", "--email", email, "--name", "A Person", "--role", role, "--password-stdin"];
+        let arguments =
+            ["create", "--email", email, "--name", "A Person", "--role", role, "--password-stdin"];
         self.user(&arguments, password)
     }
 }
@@ -56,7 +57,10 @@ async fn a_user_of_the_command_line_can_sign_in() {
     assert_eq!(code, Some(0), "{created}");
     assert!(desk.create("grace@example.com", "viewer", PASSWORD).0 == Some(0));
     let next = "another rain in another Spain";
-    assert_eq!(desk.user(&["set-password", "--email", "ADA@example.com", "--password-stdin"], next).0, Some(0));
+    assert_eq!(
+        desk.user(&["set-password", "--email", "ADA@example.com", "--password-stdin"], next).0,
+        Some(0)
+    );
     assert_eq!(desk.user(&["disable", "--email", "grace@example.com"], "").0, Some(0));
     let (_, list) = desk.user(&["list"], "");
     let lines: Vec<Vec<_>> = list.lines().map(|line| line.split('\t').skip(1).collect()).collect();
@@ -72,7 +76,7 @@ async fn a_user_of_the_command_line_can_sign_in() {
     assert_eq!(login(&app, "ada@example.com", PASSWORD).await.status, 401, "it was set anew");
     assert_eq!(login(&app, "ada@example.com", next).await.status, 200);
     assert_eq!(login(&app, "grace@example.com", PASSWORD).await.status, 401, "it is disabled");
-    let admin = app.sign_in("ada@example.com", next).await;
+    let admin = app.anonymous().sign_in("ada@example.com", next).await;
     let audit = admin.get("/api/v1/audit?actor=system:cli").await.json();
     assert_eq!(audit["items"].as_array().unwrap().len(), 4, "{audit}");
 }

@@ -109,7 +109,7 @@ async fn what_a_login_must_not_hold_is_named() {
 async fn a_service_account_has_no_password() {
     let app = TestApp::start("").await;
     let admin = app.admin().await;
-    let program = app.bearer(&admin.key("billing").await);
+    let program = app.anonymous().bearer(&admin.key("billing").await);
     let me = program.get("/api/v1/auth/me").await;
     assert_eq!(text(&me.json(), "kind"), "service_account");
     let body = json!({ "currentPassword": PASSWORD, "newPassword": NEXT });

@@ -30,14 +30,17 @@ async fn a_login_gives_tokens_that_count(setup: Setup) {
     let tokens = answer.json();
     assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-store"));
     assert_eq!((text(&tokens, "tokenType"), tokens["expiresIn"].as_u64()), ("Bearer", Some(900)));
-    let me = app.bearer(text(&tokens, "accessToken")).get("/api/v1/auth/me").await;
+    let me = app.anonymous().bearer(text(&tokens, "accessToken")).get("/api/v1/auth/me").await;
     assert_eq!(me.status, 200, "{}", me.text());
     let expected =
         json!({ "kind": "user", "id": ada.id, "name": ada.email, "role": "viewer", "class": "normal" });
     assert_eq!(me.json(), expected);
     let next = refresh(&app, text(&tokens, "refreshToken")).await.json();
     assert_ne!(text(&next, "refreshToken"), text(&tokens, "refreshToken"));
-    assert_eq!(app.bearer(text(&next, "accessToken")).get("/api/v1/auth/me").await.json(), expected);
+    assert_eq!(
+        app.anonymous().bearer(text(&next, "accessToken")).get("/api/v1/auth/me").await.json(),
+        expected
+    );
     assert_eq!(audited(&admin, "user:ada@example.com").await, ["session.opened", "user.created"]);
 }
 
@@ -85,7 +88,8 @@ async fn a_replay_after_the_grace_ends_the_session(setup: Setup) {
     let (_, first) = signed_in(&app, &ada).await;
     let second = text(&refresh(&app, &first).await.json(), "refreshToken").to_owned();
     // Nothing shortens the grace: it is over when the same token no longer brings its child.
-    until("the grace is over", Duration::from_secs(20), async || refresh(&app, &first).await.status == 401).await;
+    until("the grace is over", Duration::from_secs(20), async || refresh(&app, &first).await.status == 401)
+        .await;
     assert_eq!(refresh(&app, &second).await.status, 401, "the family is revoked");
 }
 
@@ -151,5 +155,9 @@ async fn what_is_no_refresh_token_is_refused_alike() {
         let refused = refresh(&app, odd).await;
         assert_eq!(refused.status, 401, "{odd:?}");
     }
-    assert_eq!(refresh(&app, text(&access, "accessToken")).await.status, 400, "it is longer than any of ours");
+    assert_eq!(
+        refresh(&app, text(&access, "accessToken")).await.status,
+        400,
+        "it is longer than any of ours"
+    );
 }

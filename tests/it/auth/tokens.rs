@@ -12,6 +12,11 @@ fn parts(token: &str) -> [Value; 2] {
     [(); 2].map(|()| serde_json::from_slice(&parts.next().unwrap()).unwrap())
 }
 
+async fn admin_token(app: &TestApp) -> String {
+    let session = login(app, "admin@localhost", &app.admin_password()).await.json();
+    text(&session, "accessToken").to_owned()
+}
+
 fn unsigned(header: &Value, claims: &Value, signature: &str) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     format!("{}.{}.{signature}", part(header), part(claims))
@@ -20,7 +25,7 @@ fn unsigned(header: &Value, claims: &Value, signature: &str) -> String {
 #[tokio::test]
 async fn forged_tokens_are_refused_and_not_taken_for_anonymous() {
     let app = TestApp::start("").await;
-    let token = app.admin_token().await;
+    let token = admin_token(&app).await;
     let [header, claims] = parts(&token);
     let (_, signature) = token.rsplit_once('.').unwrap();
     let with = |value: &Value, name: &str, to: Value| {
@@ -37,19 +42,19 @@ async fn forged_tokens_are_refused_and_not_taken_for_anonymous() {
         unsigned(&header, &with(&claims, "sub", json!(uuid::Uuid::now_v7())), signature),
         token[..token.len() - 1].to_owned(),
     ] {
-        let refused = app.bearer(&forged).get("/api/v1/auth/me").await;
+        let refused = app.anonymous().bearer(&forged).get("/api/v1/auth/me").await;
         assert_eq!(refused.status, 401, "{forged}");
         assert!(!refused.text().contains(signature));
-        let called = app.bearer(&forged).on(app.data).get("/proxy/nobody/x").await;
+        let called = app.anonymous().bearer(&forged).on(app.data).get("/proxy/nobody/x").await;
         assert_eq!(called.status, 401, "what is ours is refused on calls too: {}", called.text());
     }
-    assert_eq!(app.bearer(&token).get("/api/v1/auth/me").await.status, 200);
+    assert_eq!(app.anonymous().bearer(&token).get("/api/v1/auth/me").await.status, 200);
 }
 
 #[tokio::test]
 async fn the_key_set_verifies_a_token() {
     let app = TestApp::start("").await;
-    let token = app.admin_token().await;
+    let token = admin_token(&app).await;
     let answer = app.anonymous().get("/.well-known/jwks.json").await;
     assert_eq!((answer.status.as_u16(), answer.header("content-type")), (200, "application/json"));
     let [header, _] = parts(&token);
@@ -67,7 +72,7 @@ async fn the_key_set_verifies_a_token() {
 async fn a_refresh_token_and_an_odd_header_prove_nothing() {
     let app = TestApp::start("").await;
     let session = login(&app, "admin@localhost", &app.admin_password()).await.json();
-    let refused = app.bearer(text(&session, "refreshToken")).get("/api/v1/auth/me").await;
+    let refused = app.anonymous().bearer(text(&session, "refreshToken")).get("/api/v1/auth/me").await;
     assert_eq!(refused.status, 401);
-    assert_eq!(app.bearer(PASSWORD).get("/api/v1/auth/me").await.status, 401);
+    assert_eq!(app.anonymous().bearer(PASSWORD).get("/api/v1/auth/me").await.status, 401);
 }

@@ -95,16 +95,26 @@ async fn every_fault_of_a_new_user_is_named(setup: Setup) {
     let (_app, admin) = started(setup).await;
     let body = json!({ "email": "nobody", "name": " ", "password": "qwerty123456789", "role": "viewer" });
     let refused = admin.post("/api/v1/users", body).await;
-    assert_eq!((refused.status.as_u16(), pointers(&refused)), (400, ["/email", "/name", "/password"].map(str::to_owned).to_vec()));
+    assert_eq!(
+        (refused.status.as_u16(), pointers(&refused)),
+        (400, ["/email", "/name", "/password"].map(str::to_owned).to_vec())
+    );
     assert!(!refused.text().contains("qwerty123456789"));
-    for (name, value) in [("epoch", json!(7)), ("disabled", json!(false)), ("passwordHash", json!("$argon2id$"))] {
+    for (name, value) in
+        [("epoch", json!(7)), ("disabled", json!(false)), ("passwordHash", json!("$argon2id$"))]
+    {
         let mut body = json!({ "email": "ada@example.com", "name": "Ada", "role": "viewer" });
         body[name] = value;
         let refused = admin.post("/api/v1/users", body).await;
         assert_eq!((refused.status.as_u16(), pointers(&refused)), (400, vec![format!("/{name}")]));
     }
     let ada = create(&admin, "ada", "viewer").await;
-    for change in [json!({ "email": "eve@example.com" }), json!({ "epoch": 0 }), json!({ "name": "" }), json!({ "role": "root" })] {
+    for change in [
+        json!({ "email": "eve@example.com" }),
+        json!({ "epoch": 0 }),
+        json!({ "name": "" }),
+        json!({ "role": "root" }),
+    ] {
         assert_eq!(ada.update(&admin, change.clone()).await.status, 400, "{change}");
     }
     let read = admin.get(&ada.path()).await;
@@ -117,7 +127,7 @@ async fn whoever_is_no_admin_is_refused(setup: Setup) {
     let grace = create(&admin, "grace", "operator").await;
     for (api, expected) in [
         (app.anonymous(), 401),
-        (app.bearer("nonsense"), 401),
+        (app.anonymous().bearer("nonsense"), 401),
         (signed_in(&app, &ada).await.0, 403),
         (signed_in(&app, &grace).await.0, 403),
     ] {

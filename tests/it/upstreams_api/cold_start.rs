@@ -14,7 +14,7 @@ fn free_address() -> SocketAddr {
 /// Registers `rates`, makes a key, and stops both.
 async fn prepared(server: &Misbehaving, cluster: &mut Cluster, kept: &str) -> (Deployment, String) {
     let mut deployment = Deployment::on_postgres(cluster.url());
-    deployment.migrate();
+    deployment.migrate().await;
     deployment.env("LEVEE_SNAPSHOT_DIR", deployment.path(kept));
     let replica = deployment.replica().await;
     let admin = replica.admin().await;
@@ -34,7 +34,7 @@ async fn prepared(server: &Misbehaving, cluster: &mut Cluster, kept: &str) -> (D
 async fn without_a_snapshot_it_is_alive_and_not_ready_until_the_database_answers() {
     let mut cluster = Cluster::start().await;
     let mut deployment = Deployment::on_postgres(cluster.url());
-    deployment.migrate();
+    deployment.migrate().await;
     cluster.stop().await;
     let never = deployment.path("nothing-there");
     deployment.env("LEVEE_SNAPSHOT_DIR", never);

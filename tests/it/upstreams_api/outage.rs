@@ -24,7 +24,7 @@ async fn calling(replica: Arc<Replica>, key: String, stop: Arc<AtomicBool>) -> (
 async fn calls_go_on_while_the_database_is_away_and_writes_come_back_by_themselves() {
     let (server, mut cluster) = (Misbehaving::start().await, Cluster::start().await);
     let deployment = Deployment::on_postgres(cluster.url());
-    deployment.migrate();
+    deployment.migrate().await;
     let replica = Arc::new(deployment.replica().await);
     let admin = replica.admin().await;
     let key = admin.key("caller").await;

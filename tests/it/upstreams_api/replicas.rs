@@ -1,13 +1,14 @@
 //! Two replicas on one PostgreSQL: what one is told, the other does within a second.
 
 use super::*;
-use crate::support::postgres::fresh_database;
+use crate::support::postgres::Database;
 
 #[tokio::test]
 async fn a_change_on_one_replica_is_served_by_the_other_within_a_second() {
     let server = Misbehaving::start().await;
-    let deployment = Deployment::on_postgres(fresh_database().await);
-    deployment.migrate();
+    let database = Database::empty().await;
+    let deployment = Deployment::on_postgres(database.url());
+    deployment.migrate().await;
     let (one, two) = (deployment.replica().await, deployment.replica().await);
     let admin = one.admin().await;
     let key = admin.key("caller").await;
