@@ -14,6 +14,7 @@ mod ops;
 mod policy;
 mod readme;
 mod startup;
+mod store;
 mod support;
 mod tidy;
 mod upstreams_api;
