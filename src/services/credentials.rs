@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use time::OffsetDateTime;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::authority::demand;
 use super::publication::Publisher;
 use crate::error::Failure;
+use crate::gateway::credentials::FIELD;
 use crate::identity::envelope::{self, Context, Sealed};
 use crate::identity::ring::KeyRing;
 use crate::models::principal::{Actor, Principal, Role};
@@ -49,6 +50,10 @@ impl CredentialsService {
         secret: SecretString,
     ) -> Result<(), Failure> {
         demand(principal, Role::Admin)?;
+        // It ends up in a header, or in a form; in neither is one of these meant.
+        if secret.expose_secret().chars().any(char::is_control) {
+            return Err(Failure::invalid("/secret", "must be one line without control characters"));
+        }
         let binding = self.binding(&upstream)?;
         for _ in 0..TRIES {
             let version = self.store.next_credential_version(upstream.clone()).await?;
@@ -151,5 +156,5 @@ impl CredentialsService {
 }
 
 fn context<'a>(upstream: &'a str, binding: &'a str, version: i64) -> Context<'a> {
-    Context { owner: upstream, binding, field: "secret", version }
+    Context { owner: upstream, binding, field: FIELD, version }
 }

@@ -147,9 +147,10 @@ async fn whoever_is_no_admin_is_refused(setup: Setup) {
 }
 
 #[tokio::test]
-async fn an_identifier_that_is_none_is_told() {
+async fn nobody_has_an_identifier_that_is_none() {
     let app = TestApp::start("").await;
     let admin = app.admin().await;
-    let refused = admin.get("/api/v1/users/seven").await;
-    assert_eq!((refused.status.as_u16(), pointers(&refused)), (400, vec!["id".to_owned()]));
+    for id in ["seven", "%00", "00000000-0000-0000-0000-000000000000"] {
+        assert_eq!(admin.get(&format!("/api/v1/users/{id}")).await.status, 404, "{id}");
+    }
 }

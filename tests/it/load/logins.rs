@@ -61,7 +61,9 @@ async fn two_hundred_logins_do_not_slow_calls() {
     let ratios: Vec<f64> =
         pairs.iter().map(|(without, with)| with.as_secs_f64() / without.as_secs_f64()).collect();
     let ratio = median(&ratios);
-    println!("p99 without and with {CLIENTS} logins: {pairs:?}; ratios {ratios:.2?}; median ratio {ratio:.2}");
+    println!(
+        "p99 without and with {CLIENTS} logins: {pairs:?}; ratios {ratios:.2?}; median ratio {ratio:.2}"
+    );
     assert!(ratio <= MARGIN, "{ratio:.2} times slower: {pairs:?}");
     let hashed = app.metric(r#"levee_auth_failures_total{reason="password"}"#).await;
     assert!(hashed.is_some_and(|hashed| hashed > 0.0), "they were there");

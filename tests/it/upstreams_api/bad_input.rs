@@ -55,7 +55,6 @@ async fn bodies_that_are_none_are_refused(deployment: Deployment) {
         "[".repeat(200),
         "]".repeat(200)
     );
-    let large = json!({ "name": "rates", "spec": { "url": "x".repeat(10 << 20) } }).to_string();
     let plain = spec("https://api.example.com");
     for (body, status, pointer) in [
         (json!({ "name": "rates", "spec": plain, "urk": 1 }).to_string(), 400, Some("/urk")),
@@ -67,7 +66,6 @@ async fn bodies_that_are_none_are_refused(deployment: Deployment) {
         ("{".to_owned(), 400, None),
         (String::new(), 400, None),
         (deep, 400, None),
-        (large, 413, None),
     ] {
         let refused = admin.send(Method::POST, "/api/v1/upstreams", Some(body.clone()), None).await;
         let shown = &body[..body.len().min(80)];
@@ -77,6 +75,10 @@ async fn bodies_that_are_none_are_refused(deployment: Deployment) {
             assert_eq!(pointers(&refused), [pointer], "{shown}");
         }
     }
+    // The length alone is enough: what is promised is not read.
+    let large = admin.head("POST", "/api/v1/upstreams", "content-length: 10485760");
+    let refused = client::exchange(replica.api, large).await.unwrap();
+    assert!(refused.start_line().starts_with("HTTP/1.1 413"), "{}", refused.start_line());
     let wrong_method =
         admin.send(Method::PATCH, "/api/v1/upstreams/rates", Some("{}".to_owned()), None).await;
     assert_eq!(wrong_method.status, 405);
