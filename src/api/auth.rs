@@ -1,7 +1,7 @@
 //! `/auth`: signing in and out, and the own account.
 
-use poem::web::{Data, Json};
-use poem::{IntoResponse, handler};
+use poem::web::Data;
+use poem::{Response, handler};
 use poem_openapi::{Enum, Object, OpenApi};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
@@ -107,8 +107,8 @@ impl AuthApi {
 
 /// Serves the key set (RFC 7517) that verifies our access tokens.
 #[handler]
-pub(super) fn key_set(service: Data<&AuthService>) -> impl IntoResponse {
-    Json(service.jwks())
+pub(super) fn key_set(service: Data<&AuthService>) -> Response {
+    Response::builder().content_type("application/json").body(service.jwks().to_string())
 }
 
 /// Address and password.

@@ -15,6 +15,7 @@ use super::payload::JsonBody;
 use super::precondition::IfMatch;
 use super::roles::Role;
 use super::security::Admin;
+use super::service_accounts::identifier;
 use crate::models::page::Page;
 use crate::models::user::{self, UserChange, UserFilter};
 use crate::services::auth::{AuthService, Reset};
@@ -85,9 +86,9 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<Uuid>,
+        id: Path<String>,
     ) -> Result<Tagged<User>, ApiError> {
-        let user = service.get(&admin.0.principal, id.0).await?;
+        let user = service.get(&admin.0.principal, identifier(&id.0)?).await?;
         Ok(Tagged::new(user.version, user.into()))
     }
 
@@ -102,15 +103,14 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<Uuid>,
+        id: Path<String>,
         /// The `ETag` of the state you read, or `*`.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
         body: JsonBody<UserUpdate>,
     ) -> Result<Tagged<User>, ApiError> {
-        let expected = if_match.version();
-        let change = body.0.into();
-        let user = service.update(&admin.0.principal, id.0, change, expected, admin.0.actor).await?;
+        let (id, expected, change) = (identifier(&id.0)?, if_match.version(), body.0.into());
+        let user = service.update(&admin.0.principal, id, change, expected, admin.0.actor).await?;
         Ok(Tagged::new(user.version, user.into()))
     }
 
@@ -124,12 +124,13 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<Uuid>,
+        id: Path<String>,
         /// The `ETag` of the state you read, or `*`.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
     ) -> Result<NoContent, ApiError> {
-        service.delete(&admin.0.principal, id.0, if_match.version(), admin.0.actor).await?;
+        let id = identifier(&id.0)?;
+        service.delete(&admin.0.principal, id, if_match.version(), admin.0.actor).await?;
         Ok(NoContent)
     }
 
@@ -144,9 +145,10 @@ impl UsersApi {
         service: Data<&AuthService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<Uuid>,
+        id: Path<String>,
     ) -> Result<JsonBody<IssuedReset>, ApiError> {
-        let reset = service.issue_reset(&admin.0.principal, id.0, admin.0.actor).await?;
+        let id = identifier(&id.0)?;
+        let reset = service.issue_reset(&admin.0.principal, id, admin.0.actor).await?;
         Ok(JsonBody(reset.into()))
     }
 }

@@ -1,15 +1,13 @@
 //! `levee user`: manages users with no server, on the same database. Running servers learn of it within a second.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{refused, resolve, secret_files, settings_file};
+use super::database::DatabaseArguments;
+use super::refused;
 use crate::app;
-use crate::config::Mode;
-use crate::config::source::{Given, Setting};
 use crate::error::{Failure, Kind};
 use crate::identity::password::Passwords;
 use crate::models::page::PageRequest;
@@ -17,7 +15,7 @@ use crate::models::principal::{Actor, Role};
 use crate::models::user::{Email, User, UserFilter};
 use crate::repositories::Store;
 use crate::services::users::{Accounts, Person};
-use crate::telemetry::logs::{self, LogFormat};
+use crate::telemetry::logs;
 
 /// Where passwords come from.
 mod asking;
@@ -30,12 +28,8 @@ const PAGE: u32 = 200;
 pub(super) struct Arguments {
     #[command(subcommand)]
     action: Action,
-    /// A levee.yaml; environment and flags are stronger
-    #[arg(long, value_name = "FILE", global = true)]
-    config: Option<PathBuf>,
-    /// sqlite://… (while no server runs) or postgres://…
-    #[arg(long, env = "LEVEE_DATABASE_URL", value_name = "URL", hide_env_values = true, global = true)]
-    database_url: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -84,7 +78,7 @@ fn email(text: &str) -> Result<Email, &'static str> {
 
 /// Does it.
 pub(super) fn run(arguments: Arguments) -> ExitCode {
-    let (format, url) = match arguments.settings() {
+    let (format, url) = match arguments.database.find() {
         Ok(found) => found,
         Err(faults) => return refused(&faults),
     };
@@ -115,24 +109,6 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
         store.close().await;
         done.map_or_else(|failure| told(&failure), |()| ExitCode::SUCCESS)
     })
-}
-
-impl Arguments {
-    /// How to log, and which database.
-    fn settings(&self) -> Result<(Option<LogFormat>, SecretString), Vec<String>> {
-        let mut given = Given::default();
-        let mut faults =
-            self.config.as_ref().map_or_else(Vec::new, |file| settings_file::read(file, &mut given));
-        faults.extend(secret_files::read(&mut given));
-        if let Some(url) = self.database_url.as_deref().filter(|url| !url.is_empty()) {
-            given.add(Setting::DatabaseUrl, url, "LEVEE_DATABASE_URL (or its flag)");
-        }
-        let settings = resolve(Mode::Serve, &given, faults)?;
-        let missing =
-            || vec!["LEVEE_DATABASE_URL: must be given, as sqlite://… or as postgres://…".to_owned()];
-        let url = settings.database_url.ok_or_else(missing)?;
-        Ok((settings.log_format, url))
-    }
 }
 
 impl Action {

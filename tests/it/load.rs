@@ -8,6 +8,8 @@
 
 /// Callers who leave.
 mod leaving;
+/// Signing in beside calls.
+mod logins;
 /// What a crowd of hung calls costs in memory.
 mod memory;
 /// One upstream's trouble and another's latency.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
+mod auth;
 mod breakers_api;
 mod calls;
 mod commands;

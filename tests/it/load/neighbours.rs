@@ -19,7 +19,7 @@ const WARM_UP: usize = 200;
 const PAIRS: usize = 15;
 
 /// The p99 of calls made one after the other on a kept connection.
-async fn p99(levee: SocketAddr) -> Duration {
+pub(super) async fn p99(levee: SocketAddr) -> Duration {
     let mut connection = Connection::open(levee).await;
     let mut took = Vec::with_capacity(CALLS);
     for _ in 0..WARM_UP {
@@ -35,7 +35,8 @@ async fn p99(levee: SocketAddr) -> Duration {
     took[CALLS * 99 / 100]
 }
 
-fn median(of: &[f64]) -> f64 {
+/// The middle one.
+pub(super) fn median(of: &[f64]) -> f64 {
     let mut sorted = of.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     sorted[sorted.len() / 2]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::client::{self, Answer};
-use super::levee::{levee, ready_addresses};
+use super::levee::{TestApp, levee, ready_addresses};
 use super::postgres::LIMITS;
 use super::process::Process;
 use super::watchdog::Watchdog;
@@ -164,12 +164,7 @@ impl Replica {
 
     /// The API as this user sees it.
     pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Api {
-        let anonymous = self.anonymous();
-        let body = json!({ "email": email, "password": password });
-        let answer = anonymous.post("/api/v1/auth/login", body).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let token = answer.json()["accessToken"].as_str().unwrap().to_owned();
-        Api { bearer: Some(token), ..anonymous }
+        self.anonymous().sign_in(email, password).await
     }
 
     /// The API as a stranger sees it.
@@ -208,7 +203,37 @@ impl Replica {
     }
 }
 
+impl TestApp {
+    /// The API as a stranger sees it.
+    pub(crate) fn anonymous(&self) -> Api {
+        Api { address: self.api, bearer: None }
+    }
+
+    /// The API as the account that `levee dev` makes sees it.
+    pub(crate) async fn admin(&self) -> Api {
+        self.anonymous().sign_in("admin@localhost", &self.admin_password()).await
+    }
+}
+
 impl Api {
+    /// The same as whoever this credential belongs to.
+    pub(crate) fn bearer(&self, credential: &str) -> Self {
+        Self { bearer: Some(credential.to_owned()), ..self.clone() }
+    }
+
+    /// The same as this user.
+    pub(crate) async fn sign_in(&self, email: &str, password: &str) -> Self {
+        let body = json!({ "email": email, "password": password });
+        let answer = self.post("/api/v1/auth/login", body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        self.bearer(answer.json()["accessToken"].as_str().unwrap())
+    }
+
+    /// The same on another port.
+    pub(crate) fn on(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// The same rights on another replica.
     pub(crate) fn at(&self, replica: &Replica) -> Self {
         Self { address: replica.api, bearer: self.bearer.clone() }

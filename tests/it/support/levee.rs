@@ -62,6 +62,11 @@ impl TestApp {
         client::get(self.ops, "/metrics").await.text().to_owned()
     }
 
+    /// The password of `admin@localhost`, from the file that it is told to be in.
+    pub(crate) fn admin_password(&self) -> String {
+        fs::read_to_string(self.folder.path().join(".levee/admin-password")).unwrap()
+    }
+
     /// Replaces the upstream file in one step, as an editor or a mounted volume does.
     pub(crate) fn rewrite_upstreams(&self, upstreams: &str) {
         let fresh = self.folder.path().join("upstreams.yaml.new");
