@@ -200,7 +200,8 @@ pub(super) async fn fly(
             if let Some(hit) = gateway.cache.share(&entry, &view(&call, true), &key, Instant::now()) {
                 answer(reply, |_| Ok(confirmed(&call, &hit, attempts)));
             }
-            Landing::Stored(entry, attempts)
+            // The 304 may have brought a cookie, or the word that this is for one caller only.
+            if entry.is_spent() { Landing::Alone } else { Landing::Stored(entry, attempts) }
         }
         Ok(Fetched::Storable(storable)) => {
             let copying = match reply {
