@@ -46,7 +46,7 @@ pub struct StoreRules<'a> {
 pub enum Refusal {
     /// The request was no GET.
     Method,
-    /// 5xx: never stored.
+    /// 5xx: never stored. Said only where nothing else forbids it, so that those who waited may share it.
     ServerError,
     /// 1xx, 206, 304, `Content-Range`: not a whole answer.
     Partial,
@@ -60,7 +60,7 @@ pub enum Refusal {
     SetCookie,
     /// The request had `Authorization`, and the response does not allow sharing (RFC 9111 section 3.5).
     Authorization,
-    /// `Vary: *`.
+    /// `Vary: *`, or a 5xx with a `Vary` that the key does not answer.
     Vary,
     /// Body or headers over their limit.
     TooLarge,
@@ -125,6 +125,9 @@ pub(super) fn judge(
     let directives = ResponseDirectives::of(head.headers);
     may_store(request, head, &directives)?;
     let names = vary::selecting(head.headers, request.partition, rules.cache).ok_or(Refusal::Vary)?;
+    if head.status.as_u16() >= 500 {
+        return Err(if names.is_empty() { Refusal::ServerError } else { Refusal::Vary });
+    }
     Ok((terms(request, head, rules, &directives)?, names))
 }
 
@@ -137,7 +140,6 @@ fn may_store(
     let shared = request.partition == Partition::Shared;
     let refused = [
         (request.method != Method::GET, Refusal::Method),
-        (status.as_u16() >= 500, Refusal::ServerError),
         (is_partial(status, headers), Refusal::Partial),
         (directives.must_understand && !is_understood(status), Refusal::Status),
         (directives.no_store && !directives.must_understand, Refusal::NoStore),

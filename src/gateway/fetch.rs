@@ -22,7 +22,7 @@ use super::outgoing::Conditions;
 use super::pipeline::{Failed, Reached, ReachedBody, reach};
 use super::rewrite;
 use super::upload::CallBody;
-use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, ResponseHead, StoreRules};
+use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules};
 
 /// What a fetch brought.
 pub(super) enum Fetched {
@@ -30,8 +30,8 @@ pub(super) enum Fetched {
     Confirmed(Arc<Entry>, u32),
     /// A new answer that may be stored.
     Storable(Box<Storable>),
-    /// An answer that may not; whether that will last.
-    Passing(Reached, bool),
+    /// An answer that may not, and why.
+    Passing(Reached, Refusal),
 }
 
 /// A storable answer whose body is still to come.
@@ -67,10 +67,7 @@ fn admit(gateway: &Gateway, call: &Call, key: &Key, reached: Reached, requested:
     let head = head(&reached.parts, requested);
     match gateway.cache.admit(&view(call, true), key, &head, &rules(call)) {
         Ok(plan) => Fetched::Storable(Box::new(Storable { plan, reached })),
-        Err(refusal) => {
-            let lasting = refusal.is_lasting(reached.parts.status);
-            Fetched::Passing(reached, lasting)
-        }
+        Err(refusal) => Fetched::Passing(reached, refusal),
     }
 }
 
@@ -215,11 +212,9 @@ pub(super) async fn fly(
             };
             keep(Arc::clone(&gateway), key, copying).await
         }
-        Ok(Fetched::Passing(reached, _)) if reached.parts.status.is_server_error() => {
-            server_error(&call, reached, reply).await
-        }
-        Ok(Fetched::Passing(reached, lasting)) => {
-            if lasting {
+        Ok(Fetched::Passing(reached, Refusal::ServerError)) => server_error(&call, reached, reply).await,
+        Ok(Fetched::Passing(reached, refusal)) => {
+            if refusal.is_lasting(reached.parts.status) {
                 gateway.cache.mark_hit_for_miss(&key, Instant::now());
             }
             answer(reply, |forward| Ok(pass_on(&call, reached, CacheStatus::forward(forward))));
@@ -237,7 +232,7 @@ fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Fai
 }
 
 /// A small server error is read and given to all who wait: each asking again would be a stampede on an upstream
-/// in trouble. A large one is for the first only.
+/// in trouble. A large one is for the first only, as is one that was never to be shared.
 async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> Landing {
     match reached.set_aside().await {
         Ok(Reached { mut parts, body: ReachedBody::Held(body), attempts }) => {
