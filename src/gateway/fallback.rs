@@ -25,10 +25,13 @@ pub(super) async fn complete(
     result: Result<Answer, Failed>,
 ) -> Answer {
     let Some(trigger) = Trigger::of(call, &result) else { return conclude(call, result) };
+    let no_body = body.is_empty();
     let mut body = Some(body);
     for step in &call.lane.policy.fallback.steps {
         let answered = match step {
-            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age, trigger.status()),
+            FallbackStep::Stale { max_age } => {
+                caching::stale(gateway, call, no_body, *max_age, trigger.status())
+            }
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
                 Some(live) if trigger.may_go_elsewhere(call) => {

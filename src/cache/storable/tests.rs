@@ -73,7 +73,7 @@ fn failures_and_parts_are_never_stored() {
 
 #[test]
 fn a_failure_that_may_not_be_shared_says_why() {
-    let shared = Case { policy: crate::models::policy::Cache { shared: true, ..respect() }, ..Case::default() };
+    let shared = Case { policy: Cache { shared: true, ..respect() }, ..Case::default() };
     for (line, refusal) in [
         ("set-cookie: a=b", Refusal::SetCookie),
         ("cache-control: private", Refusal::Private),
