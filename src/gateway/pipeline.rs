@@ -34,10 +34,12 @@ use super::{caching, fallback, hygiene};
 use crate::cache::CacheStatus;
 
 /// Answers a call, whatever happens below.
-pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, mut body: CallBody) -> Answer {
-    let lookup = caching::look_up(gateway, call, &body);
+///
+/// Of `body` comes back what is left of it: all, where it was held or never touched.
+pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Answer {
+    let lookup = caching::look_up(gateway, call, body);
     let forward = lookup.forward();
-    let result = caching::answer(gateway, call, &mut body, lookup).await;
+    let result = caching::answer(gateway, call, body, lookup).await;
     let mut answer = fallback::complete(gateway, call, body, result).await;
     // Failures and fallbacks too say what the cache had to do with them.
     answer.why.cache.get_or_insert_with(|| forward.map_or_else(CacheStatus::aside, CacheStatus::forward));
