@@ -16,10 +16,9 @@ use super::Gateway;
 use super::answer::{Answer, AnswerBody};
 use super::caching::{confirmed, stale_fallback, view};
 use super::call::Call;
-use super::failure::{Failure, FailureKind};
 use super::flight::{FlightBody, HeldAnswer, Landing, Lead, Piece};
 use super::outgoing::Conditions;
-use super::pipeline::{Failed, Reached, ReachedBody, reach};
+use super::pipeline::{Failed, NotAside, Reached, ReachedBody, broken_off, reach};
 use super::rewrite;
 use super::upload::CallBody;
 use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules};
@@ -168,10 +167,8 @@ fn send(pieces: &mut Option<mpsc::UnboundedSender<Piece>>, piece: Piece) {
 }
 
 fn broken(error: io::Error, mut pieces: Option<mpsc::UnboundedSender<Piece>>, attempts: u32) -> Landing {
-    let detail = "The upstream's answer broke off.";
-    let failure = Failure::new(FailureKind::Reset, "http_response_incomplete", detail);
     send(&mut pieces, Piece::Broken(error));
-    Landing::Failed(Failed { failure, attempts })
+    Landing::Failed(Failed { failure: broken_off(), attempts })
 }
 
 /// Who began a flight and waits for its answer, with the reason it went to the upstream.
@@ -234,6 +231,7 @@ fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Fai
 /// A small server error is read and given to all who wait: each asking again would be a stampede on an upstream
 /// in trouble. A large one is for the first only, as is one that was never to be shared.
 async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> Landing {
+    let attempts = reached.attempts;
     match reached.set_aside().await {
         Ok(Reached { mut parts, body: ReachedBody::Held(body), attempts }) => {
             let url = &call.live.upstream.url;
@@ -242,9 +240,14 @@ async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> La
             answer(reply, |forward| Ok(held.answer(CacheStatus::forward(forward))));
             Landing::Error(held)
         }
-        Ok(reached) | Err(reached) => {
+        Ok(reached) | Err(NotAside::Streaming(reached)) => {
             answer(reply, |forward| Ok(pass_on(call, reached, CacheStatus::forward(forward))));
             Landing::Alone
+        }
+        Err(NotAside::Broken(failure)) => {
+            let failed = Failed { failure, attempts };
+            answer(reply, |_| Err(failed.clone()));
+            Landing::Failed(failed)
         }
     }
 }

@@ -39,7 +39,8 @@ pub struct UpstreamBody {
     longest: Option<Duration>,
     left: Option<u64>,
     front: Option<Bytes>,
-    ended_well: bool,
+    /// How it ended when it was read ahead.
+    end: Option<io::Error>,
 }
 
 impl UpstreamBody {
@@ -55,7 +56,7 @@ impl UpstreamBody {
             longest: policy.timeout.body,
             left: policy.limits.response,
             front: None,
-            ended_well: false,
+            end: None,
         };
         if body.inner.is_end_stream() {
             body.settle(Outcome::Success);
@@ -70,18 +71,13 @@ impl UpstreamBody {
         }
     }
 
-    /// The whole body has come, unbroken.
-    pub fn has_ended_well(&self) -> bool {
-        self.ended_well
-    }
-
-    /// Puts bytes that were read back in front of the rest.
-    pub fn put_back(&mut self, bytes: Bytes) {
+    /// Puts bytes that were read back in front of the rest, or of the error that reading ended with.
+    pub fn put_back(&mut self, bytes: Bytes, end: Option<io::Error>) {
         self.front = Some(bytes).filter(|bytes| !bytes.is_empty());
+        self.end = end;
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        self.ended_well = outcome == Outcome::Success;
         if let Some(permit) = self.holds.permit.take() {
             permit.finish(outcome);
         }
@@ -134,6 +130,9 @@ impl Body for UpstreamBody {
         if let Some(front) = this.front.take() {
             return Poll::Ready(Some(Ok(Frame::data(front))));
         }
+        if let Some(error) = this.end.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         match Pin::new(&mut this.inner).poll_frame(context) {
             Poll::Pending => match this.poll_limits(context) {
                 Poll::Pending => Poll::Pending,
@@ -161,7 +160,7 @@ impl Body for UpstreamBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.front.is_none() && self.inner.is_end_stream()
+        self.front.is_none() && self.end.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
