@@ -21,6 +21,7 @@ use std::task::{Context, Poll};
 use super::activity::{Activity, Call};
 use super::drain::Drain;
 use super::problem::{PANICKED, Refusal, TOO_MANY_FIELDS};
+use super::stream::Turn;
 
 /// Answers the requests of one connection.
 pub(super) struct Answering<E> {
@@ -53,7 +54,7 @@ impl<E: Endpoint<Output = poem::Response>> Answering<E> {
         if http1 && (refused || self.drain.is_announced()) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        answer.map(|body| AnswerBody { body, _call: call })
+        answer.map(|body| AnswerBody { body, turn: Turn::of_this_stream(), _call: call })
     }
 
     async fn ask(&self, request: Request<Incoming>) -> Result<poem::Response, Refusal> {
@@ -80,6 +81,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 /// An answer's body; the call is in flight until it has been sent or dropped.
 pub(super) struct AnswerBody {
     body: BoxBody<Bytes, io::Error>,
+    turn: Option<Turn>,
     _call: Call,
 }
 
@@ -88,7 +90,12 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Some(turn) = &this.turn {
+            turn.asked(polled.is_pending());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::support::Fixture;
+use super::support::{CHUNK, Fixture};
 
 async fn client(fixture: &Fixture) -> (SendRequest<Full<Bytes>>, JoinHandle<hyper::Result<()>>) {
     let (sender, connection) =
@@ -65,6 +65,52 @@ async fn too_many_fields_are_431_here_too() {
     let answer = sender.send_request(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     assert!(fixture.probe.asked().is_empty());
+}
+
+/// A client that lets a stream have so many bytes before it takes any.
+async fn narrow_client(fixture: &Fixture) -> SendRequest<Full<Bytes>> {
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(100_000)
+        .handshake(TokioIo::new(fixture.connect()))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_its_caller_leaves_alone_is_reset_after_the_idle_time() {
+    let fixture = Fixture::new();
+    let mut sender = narrow_client(&fixture).await;
+    for (left_alone, whole) in [(70, true), (80, false)] {
+        let answer = sender.send_request(post("/chunks")).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(left_alone)).await;
+        let taken = answer.into_body().collect().await;
+        assert_eq!(taken.is_ok_and(|body| body.to_bytes().len() == 64 * CHUNK.len()), whole, "{left_alone} s");
+    }
+    assert_eq!(sender.send_request(post("/a")).await.unwrap().status(), StatusCode::OK, "the others go on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_its_caller_takes_bit_by_bit_comes_whole() {
+    let fixture = Fixture::new();
+    let mut body = narrow_client(&fixture).await.send_request(post("/chunks")).await.unwrap().into_body();
+    let mut taken = 0;
+    while let Some(frame) = body.frame().await {
+        taken += frame.unwrap().into_data().unwrap().len();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+    assert_eq!(taken, 64 * CHUNK.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_its_time_is_not_held_against_the_caller() {
+    let fixture = Fixture::new();
+    let mut sender = narrow_client(&fixture).await;
+    let answer = sender.send_request(post("/gated")).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    fixture.probe.gate.add_permits(1);
+    assert_eq!(answer.into_body().collect().await.unwrap().to_bytes().len(), 2 * CHUNK.len());
 }
 
 #[tokio::test(start_paused = true)]
