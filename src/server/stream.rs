@@ -27,7 +27,7 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// A caller may leave an answer alone for as long as `patience`.
+    /// A caller must take a piece of an answer (16 KiB) at least every `patience`.
     pub(super) fn new(tracker: TaskTracker, patience: Duration) -> Self {
         Self { tracker, patience }
     }

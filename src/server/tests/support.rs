@@ -20,16 +20,16 @@ pub(super) struct Probe {
     pub(super) gate: Semaphore,
 }
 
-/// One of the 64 that `/chunks` is made of.
-pub(super) const CHUNK: Bytes = Bytes::from_static(&[b'x'; 16 * 1024]);
+/// One of the four that `/chunks` is made of.
+pub(super) const CHUNK: Bytes = Bytes::from_static(&[b'x'; 256 * 1024]);
 
 /// A body of two chunks, the second once the gate lets it through.
 fn gated(probe: Arc<Probe>) -> Body {
     let second = stream::once(async move {
         probe.gate.acquire().await.unwrap().forget();
-        Ok(CHUNK)
+        Ok(Bytes::from_static(b"second"))
     });
-    Body::from_bytes_stream(stream::iter([Ok::<_, std::io::Error>(CHUNK)]).chain(second))
+    Body::from_bytes_stream(stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]).chain(second))
 }
 
 impl Probe {
@@ -49,7 +49,7 @@ impl Probe {
             "/slow" => self.gate.acquire().await.unwrap().forget(),
             "/panic" => panic!("as asked"),
             "/large" => return Ok(vec![b'x'; 1 << 20].into()),
-            "/chunks" => return Ok(Body::from_bytes_stream(stream::iter((0..64).map(|_| Ok::<_, std::io::Error>(CHUNK)))).into()),
+            "/chunks" => return Ok(Body::from_bytes_stream(stream::iter((0..4).map(|_| Ok::<_, std::io::Error>(CHUNK)))).into()),
             "/gated" => return Ok(gated(Arc::clone(self)).into()),
             "/unread" => return Ok(StatusCode::PAYLOAD_TOO_LARGE.into()),
             "/peer" => return Ok(peer.to_string().into()),
