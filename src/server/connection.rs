@@ -28,6 +28,12 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// Room for a body beside the largest head in the HTTP/1 buffers.
 const BODY_ROOM: usize = 8 * 1024;
 
+/// Body bytes a caller may send ahead on one HTTP/2 stream.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The largest window there is (RFC 9113 section 6.9.1).
+const MOST_WINDOW: u32 = (1 << 31) - 1;
+
 /// What every connection of a listener shares.
 pub(super) struct Connections<E> {
     endpoint: Arc<E>,
@@ -51,6 +57,9 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
+            .initial_stream_window_size(STREAM_WINDOW)
+            // Room for all streams: an upload that nobody takes must keep nothing from the others.
+            .initial_connection_window_size(STREAM_WINDOW.saturating_mul(limits.http2_streams).min(MOST_WINDOW))
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(limits.idle / 2)
             .keep_alive_timeout(limits.header_read);

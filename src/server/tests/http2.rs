@@ -122,3 +122,19 @@ async fn a_preface_that_never_ends_is_closed() {
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
     assert_eq!(begun.elapsed().as_secs(), 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn uploads_that_nobody_takes_keep_nothing_from_the_others() {
+    let fixture = Fixture::new();
+    let (mut sender, _connection) = client(&fixture).await;
+    let mut hung = Vec::new();
+    for _ in 0..20 {
+        let large = Request::post("http://a/slow").body(Full::from(vec![b'x'; 4 << 20])).unwrap();
+        hung.push(tokio::spawn(sender.send_request(large)));
+    }
+    fixture.probe.asked_times(20).await;
+    let body = Bytes::from(vec![b'y'; 60_000]);
+    let answered = sender.send_request(Request::post("http://a/a").body(Full::from(body.clone())).unwrap());
+    let answer = tokio::time::timeout(Duration::from_secs(60), answered).await.expect("its body arrives");
+    assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), body);
+}
