@@ -21,7 +21,9 @@ use super::outgoing::Conditions;
 use super::pipeline::{Failed, NotAside, Reached, ReachedBody, broken_off, reach};
 use super::rewrite;
 use super::upload::CallBody;
-use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules};
+use crate::cache::{
+    CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules,
+};
 
 /// What a fetch brought.
 pub(super) enum Fetched {

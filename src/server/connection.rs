@@ -59,7 +59,9 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
             .max_concurrent_streams(limits.http2_streams)
             .initial_stream_window_size(STREAM_WINDOW)
             // Room for all streams: an upload that nobody takes must keep nothing from the others.
-            .initial_connection_window_size(STREAM_WINDOW.saturating_mul(limits.http2_streams).min(MOST_WINDOW))
+            .initial_connection_window_size(
+                STREAM_WINDOW.saturating_mul(limits.http2_streams).min(MOST_WINDOW),
+            )
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(limits.idle / 2)
             .keep_alive_timeout(limits.header_read);

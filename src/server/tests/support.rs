@@ -29,7 +29,9 @@ fn gated(probe: Arc<Probe>) -> Body {
         probe.gate.acquire().await.unwrap().forget();
         Ok(Bytes::from_static(b"second"))
     });
-    Body::from_bytes_stream(stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]).chain(second))
+    Body::from_bytes_stream(
+        stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]).chain(second),
+    )
 }
 
 impl Probe {
@@ -49,7 +51,12 @@ impl Probe {
             "/slow" => self.gate.acquire().await.unwrap().forget(),
             "/panic" => panic!("as asked"),
             "/large" => return Ok(vec![b'x'; 1 << 20].into()),
-            "/chunks" => return Ok(Body::from_bytes_stream(stream::iter((0..4).map(|_| Ok::<_, std::io::Error>(CHUNK)))).into()),
+            "/chunks" => {
+                return Ok(Body::from_bytes_stream(stream::iter(
+                    (0..4).map(|_| Ok::<_, std::io::Error>(CHUNK)),
+                ))
+                .into());
+            }
             "/gated" => return Ok(gated(Arc::clone(self)).into()),
             "/unread" => return Ok(StatusCode::PAYLOAD_TOO_LARGE.into()),
             "/peer" => return Ok(peer.to_string().into()),

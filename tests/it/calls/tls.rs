@@ -86,7 +86,11 @@ async fn callers_who_do_not_read_keep_no_bytes_from_others_on_the_same_connectio
     }
     let first = app.get("/proxy/secure/connection").await.text().to_owned();
     for _ in 0..100 {
-        assert_eq!(app.get("/proxy/secure/connection").await.text(), first, "none needs a connection of its own");
+        assert_eq!(
+            app.get("/proxy/secure/connection").await.text(),
+            first,
+            "none needs a connection of its own"
+        );
     }
     let breaker = client::get(app.api, "/api/v1/breakers/secure").await.json();
     assert_eq!(breaker["failures"], 0);

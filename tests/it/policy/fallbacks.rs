@@ -155,7 +155,9 @@ async fn what_an_open_circuit_kept_back_may_go_elsewhere_with_its_body() {
 async fn every_upstream_of_the_chain_is_asked_in_its_turn() {
     let (server, second, third) =
         (Misbehaving::start().await, Misbehaving::start().await, Misbehaving::start().await);
-    let spec = format!("{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n");
+    let spec = format!(
+        "{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n"
+    );
     let app = TestApp::start(
         document("api", &server.url(), &spec)
             + &document("second", &second.url(), ONE_TRY)
@@ -176,7 +178,9 @@ async fn what_reached_one_upstream_of_the_chain_is_not_done_at_the_next() {
     let (dead, third) = (ClosedPort::take(), Misbehaving::start().await);
     let second = Misbehaving::start().await;
     let url = format!("http://{}", dead.address);
-    let spec = format!("{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n");
+    let spec = format!(
+        "{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n"
+    );
     for (at_second, expected, asked_third) in [(second.url(), 502, 0), (url.clone(), 200, 1)] {
         let app = TestApp::start(
             document("api", &url, &spec)

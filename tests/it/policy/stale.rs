@@ -127,7 +127,8 @@ async fn an_open_circuit_does_not_keep_a_permitted_stale_copy_from_its_caller() 
 #[tokio::test]
 async fn a_get_with_a_body_is_not_answered_by_the_copy_of_the_get_without_one() {
     let (server, backup) = (Misbehaving::start().await, Misbehaving::start().await);
-    let stale = "retry: { attempts: 1 }\nbreaker: { mode: metrics_only }\nfallback: [{ stale: { maxAge: 1h } }]\n";
+    let stale =
+        "retry: { attempts: 1 }\nbreaker: { mode: metrics_only }\nfallback: [{ stale: { maxAge: 1h } }]\n";
     let through = format!("{PLAIN}fallback: [{{ upstream: {{ name: api }} }}]\n");
     let documents = document("api", &server.url(), stale) + &document("front", &backup.url(), &through);
     let app = TestApp::start(documents).await;
