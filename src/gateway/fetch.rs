@@ -16,6 +16,7 @@ use super::Gateway;
 use super::answer::{Answer, AnswerBody};
 use super::caching::{confirmed, stale_fallback, view};
 use super::call::Call;
+use super::failure::Origin;
 use super::flight::{FlightBody, HeldAnswer, Landing, Lead, Piece};
 use super::outgoing::Conditions;
 use super::pipeline::{Failed, NotAside, Reached, ReachedBody, broken_off, reach};
@@ -190,7 +191,7 @@ pub(super) async fn fly(
     let landing = match fetched {
         Err(failed) => {
             answer(reply, |_| Err(failed.clone()));
-            Landing::Failed(failed)
+            landing_of(failed)
         }
         Ok(Fetched::Confirmed(entry, attempts)) => {
             if let Some(hit) = gateway.cache.share(&entry, &view(&call, true), &key, Instant::now()) {
@@ -223,6 +224,15 @@ pub(super) async fn fly(
     lead.land(landing);
 }
 
+/// What is wrong with the upstream is so for all who wait; what its own caller did wrong, a full bulkhead of its own
+/// included, is nothing to the others.
+fn landing_of(failed: Failed) -> Landing {
+    match failed.failure.origin() {
+        Origin::Caller => Landing::Alone,
+        Origin::Upstream | Origin::Levee => Landing::Failed(failed),
+    }
+}
+
 fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Failed>) {
     if let Some((sender, forward)) = reply {
         // Whoever asked may have left; then the answer is dropped with what it holds.
@@ -250,6 +260,21 @@ async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> La
             let failed = Failed { failure, attempts };
             answer(reply, |_| Err(failed.clone()));
             Landing::Failed(failed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::{Failure, FailureKind};
+    use super::*;
+
+    #[test]
+    fn a_leaders_own_refusal_is_nobody_elses() {
+        let landing = |kind| landing_of(Failed::from(Failure::new(kind, "any", "any")));
+        assert!(matches!(landing(FailureKind::CallerBusy), Landing::Alone));
+        for kind in [FailureKind::Connect, FailureKind::Timeout, FailureKind::CircuitOpen, FailureKind::Overloaded] {
+            assert!(matches!(landing(kind), Landing::Failed(_)), "{kind:?}");
         }
     }
 }
