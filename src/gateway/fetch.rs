@@ -101,12 +101,12 @@ pub(super) struct Copying {
 impl Storable {
     /// Splits into the caller's answer, which streams, and the copy, which [`keep`] makes.
     pub(super) fn streaming(self, call: &Call, forward: Forward) -> (Answer, Copying) {
-        let Reached { parts, body, attempts } = self.reached;
-        let size = match &body {
-            ReachedBody::Streaming(body) => body.size_hint(),
-            ReachedBody::Held(bytes) => http_body::SizeHint::with_exact(bytes.len() as u64),
+        let Reached { parts, mut body, attempts } = self.reached;
+        let (size, seat) = match &mut body {
+            ReachedBody::Streaming(body) => (body.size_hint(), body.release_caller()),
+            ReachedBody::Held(bytes) => (http_body::SizeHint::with_exact(bytes.len() as u64), None),
         };
-        let (pieces, streamed) = FlightBody::channel(size);
+        let (pieces, streamed) = FlightBody::channel(size, seat);
         let mut answer = Answer::from_upstream(parts, AnswerBody::Flight(streamed), attempts);
         rewrite::rewrite_response(&mut answer.headers, &call.live.upstream.url, &call.live.upstream.name);
         answer.why.cache = Some(CacheStatus::forward(forward).stored());

@@ -96,6 +96,11 @@ impl UpstreamBody {
         }
     }
 
+    /// Gives the caller's seat up to whoever passes the body on.
+    pub fn release_caller(&mut self) -> Option<CallerSeat> {
+        self.holds.caller.take()
+    }
+
     /// Puts bytes that were read back in front of the rest, or of the error that reading ended with.
     pub fn put_back(&mut self, bytes: Bytes, end: Option<io::Error>) {
         self.front = Some(bytes).filter(|bytes| !bytes.is_empty());
