@@ -245,6 +245,9 @@ fn wire_settings(upstream: &Upstream) -> transport::Settings {
 
 /// Matches raw bytes: an encoded slash is part of its segment.
 fn matches_template(template: &[Segment], path: &str) -> bool {
+    if template.is_empty() {
+        return path.is_empty() || path == "/";
+    }
     let mut pieces = path.strip_prefix('/').unwrap_or(path).split('/');
     for segment in template {
         match (segment, pieces.next()) {
@@ -280,6 +283,8 @@ mod tests {
                 && matches_template(&rest, "/v/a/b")
                 && !matches_template(&rest, "/w")
         );
-        assert!(matches_template(&[Segment::Literal(String::new())], "/"));
+        for (path, expected) in [("/", true), ("", true), ("//", false), ("/x", false)] {
+            assert_eq!(matches_template(&[], path), expected, "{path:?}");
+        }
     }
 }
