@@ -16,6 +16,7 @@ use tokio::time::Instant;
 mod directives;
 mod targeted;
 
+mod fingerprint;
 mod freshness;
 mod storable;
 

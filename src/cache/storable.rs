@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::directives::ResponseDirectives;
 use super::freshness::{self, ExchangeTimes};
 use super::key::{Partition, RequestView};
-use super::vary;
+use super::{fingerprint, vary};
 use crate::models::policy::{self, CacheMode};
 
 /// Largest header section kept, bytes.
@@ -96,8 +96,8 @@ pub(super) struct Terms {
     /// Stale only where a directive of its own or the policy allows it: `s-maxage` implies as much
     /// (RFC 9111 section 5.2.2.10), a caller's `max-stale` does not lift it.
     pub(super) no_max_stale: bool,
-    /// The policy it was judged under; under another one it has to be asked for again.
-    pub(super) judged_by: (CacheMode, Option<Duration>),
+    /// Fingerprint of the policy it was judged under; under another one it has to be asked for again.
+    pub(super) judged_by: u64,
 }
 
 impl Terms {
@@ -111,7 +111,7 @@ impl Terms {
             no_cache: true,
             never_stale: true,
             no_max_stale: true,
-            judged_by: (policy.mode, policy.ttl),
+            judged_by: fingerprint::all(policy),
         }
     }
 }
@@ -183,7 +183,7 @@ fn terms(
         no_cache,
         never_stale,
         no_max_stale: never_stale || (directives.s_maxage.is_some() && !overridden),
-        judged_by: (rules.cache.mode, rules.cache.ttl),
+        judged_by: fingerprint::all(rules.cache),
     };
     terms.keep = keep(&terms, head.headers, rules);
     let usable = age < terms.keep && (has_validator(head.headers) || !no_cache);

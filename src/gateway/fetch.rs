@@ -273,7 +273,9 @@ mod tests {
     fn a_leaders_own_refusal_is_nobody_elses() {
         let landing = |kind| landing_of(Failed::from(Failure::new(kind, "any", "any")));
         assert!(matches!(landing(FailureKind::CallerBusy), Landing::Alone));
-        for kind in [FailureKind::Connect, FailureKind::Timeout, FailureKind::CircuitOpen, FailureKind::Overloaded] {
+        for kind in
+            [FailureKind::Connect, FailureKind::Timeout, FailureKind::CircuitOpen, FailureKind::Overloaded]
+        {
             assert!(matches!(landing(kind), Landing::Failed(_)), "{kind:?}");
         }
     }

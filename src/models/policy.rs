@@ -247,7 +247,7 @@ pub struct Concurrency {
 }
 
 /// What may be answered from memory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Cache {
     /// Whose word counts.
     pub mode: CacheMode,
@@ -270,7 +270,7 @@ pub struct Cache {
 }
 
 /// Whose word counts for freshness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheMode {
     /// The response's (RFC 9111), without heuristics.
     Respect,
@@ -281,7 +281,7 @@ pub enum CacheMode {
 }
 
 /// One status that is remembered although it is an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NegativeAnswer {
     /// The status.
     pub status: StatusCode,
