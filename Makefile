@@ -12,6 +12,8 @@ export CARGO_TARGET_DIR
 CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
 VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
 LEVEE := $(CARGO_TARGET_DIR)/debug/levee
+# A private PostgreSQL for as long as a command runs.
+WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 STEPS := setup fmt-check lint docs openapi loom unit it
@@ -61,17 +63,24 @@ loom: ## Model-check the breaker's admission
 
 unit: ## Unit tests
 ifeq ($(NEXTEST),yes)
-	@cargo nextest run --locked --lib --bins --no-tests=pass
+	@$(WITH_SERVERS) cargo nextest run --locked --lib --bins --no-tests=pass
 else
-	@cargo test --locked --lib --bins
+	@$(WITH_SERVERS) cargo test --locked --lib --bins
 endif
 
 it: ## Integration tests, over the real binary
 ifeq ($(NEXTEST),yes)
-	@cargo nextest run --locked --test it
+	@$(WITH_SERVERS) cargo nextest run --locked --test it
 else
-	@cargo test --locked --test it
+	@$(WITH_SERVERS) cargo test --locked --test it
 endif
+
+clients: build ## Clients generated from the document, each run against a live Levee (LANGUAGES="rust" for one)
+	@PATH="$(VENV)/bin:$$PATH" LEVEE_CLIENTS_DIR="$(CACHE)/clients" \
+		$(VENV)/bin/python tests/clients/run.py $(LEVEE) $(LANGUAGES)
+
+fuzz: build ## Ask a live Levee what the document allows and what it does not
+	@PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python tests/clients/fuzz.py $(LEVEE)
 
 update: ## Rewrite the golden files
 	@UPDATE=1 cargo test --locked --lib --quiet
@@ -79,10 +88,12 @@ update: ## Rewrite the golden files
 bench: ## Benchmarks of the hot path
 	@cargo bench --locked --bench hot_path
 
-load: ## Compare Levee with nginx and HAProxy on this machine
+load: ## Compare Levee with nginx and HAProxy, and its API with Fastify, on this machine
+	@tests/setup.sh
 	@tests/setup.sh load
 	@cargo build --locked --release
 	@load/compare.sh $(CARGO_TARGET_DIR)/release/levee
+	@load/control_plane.sh $(CARGO_TARGET_DIR)/release/levee
 
 clean: ## Remove what was built
 	@cargo clean

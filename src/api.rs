@@ -5,6 +5,7 @@ use poem::{Endpoint, EndpointExt, Response, Route, get};
 use poem_openapi::{OpenApiService, Tags};
 
 use self::document::Format;
+use self::payload::Schemas;
 use self::problems::Problems;
 use crate::services::audit::AuditService;
 use crate::services::auth::AuthService;
@@ -18,14 +19,18 @@ use crate::services::users::UsersService;
 /// The OpenAPI document we serve, print and commit.
 pub mod document;
 
+mod answers;
 mod audit;
 mod auth;
 mod breakers;
 mod credentials;
+mod docs;
 mod error;
 mod health;
+mod json;
 mod pagination;
 mod payload;
+mod precondition;
 mod problems;
 mod security;
 mod service_accounts;
@@ -52,17 +57,19 @@ pub struct Services {
     pub health: HealthService,
 }
 
-/// Serves `/api/v1/…`, `/openapi.json` and `/openapi.yaml`; anything else is a 404 problem. It never returns an error:
+/// Serves `/api/v1/…`, `/openapi.json`, `/openapi.yaml` and `/docs`; anything else is a 404 problem. It never returns an error:
 /// whatever goes wrong inside is answered as `application/problem+json`. Wrap it in
 /// [`middleware::control_plane`](crate::middleware::control_plane), from whose `X-Request-Id` problems take their instance.
 pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
     let document = document::document();
-    let problems = Problems::new(&document, ["/openapi.json", "/openapi.yaml"]);
+    let problems = Problems::new(&document, read_only());
     let routes = Route::new()
         .at("/openapi.json", get(printed(document::render(&document, Format::Json), "application/json")))
         .at("/openapi.yaml", get(printed(document::render(&document, Format::Yaml), "application/yaml")))
         .nest("/", service());
+    let routes = docs::mount(routes);
     let routes = routes
+        .data(Schemas::of(&document))
         .data(services.auth)
         .data(services.users)
         .data(services.service_accounts)
@@ -72,6 +79,18 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
         .data(services.audit)
         .data(services.health);
     problems.around(routes)
+}
+
+/// The template of every path served, for logs and metrics to name requests by.
+pub fn templates() -> Vec<String> {
+    let document = document::document();
+    let described = document["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
+    described.chain(read_only().map(str::to_owned)).collect()
+}
+
+/// What is served outside the document, all of it only to be read.
+fn read_only() -> impl Iterator<Item = &'static str> {
+    ["/openapi.json", "/openapi.yaml"].into_iter().chain(docs::PATHS)
 }
 
 fn printed(text: String, content_type: &'static str) -> impl Endpoint<Output = Response> {

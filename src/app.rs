@@ -16,15 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
 use crate::gateway::Gateway;
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
 use crate::identity::token::Tokens;
-use crate::middleware::measured::Measured;
-use crate::models::document::Rules;
+use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -33,15 +32,20 @@ use crate::services::audit::AuditService;
 use crate::services::auth::AuthService;
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
+use crate::services::publication::kept::KeptState;
+use crate::services::publication::{Parts, Publisher};
+use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
-use crate::services::upstreams::{self, FileFaults, Source, UpstreamsService};
+use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
 use crate::services::users::UsersService;
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
 mod observe;
+
+use database::Beginning;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -103,7 +107,7 @@ impl App {
             let needed = "LEVEE_DATABASE_URL and LEVEE_SECRET_KEYS must be given".to_owned();
             return Err(StartError::Configuration(vec![needed]));
         };
-        let rules = Rules { allowed_cidrs: settings.allowed_cidrs.clone() };
+        let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
@@ -119,38 +123,71 @@ impl App {
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
-        let sources = observe::ops_sources(&metrics, &gateway, connections, &file_faults);
+        let publishing = observe::Publishing::default();
+        let sources =
+            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
-        database::make_ready(&store, settings.mode).await?;
+        let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
+        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
         let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
-        let upstreams = UpstreamsService::new(source, rules, Arc::clone(&gateway), around, file_faults);
-        upstreams.load().map_err(StartError::Configuration)?;
+        let publisher = Publisher::new(Parts {
+            store: store.clone(),
+            gateway: Arc::clone(&gateway),
+            authenticator: Arc::clone(&authenticator),
+            around,
+            files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
+            kept,
+        });
+        let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
+        match beginning {
+            Beginning::Database => publishing.load().await,
+            Beginning::Kept(stored) => publishing.load_kept(stored).await,
+        }
+        .map_err(StartError::Configuration)?;
 
+        let limits = match settings.mode {
+            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Dev => {
+                tracing::info!("there are no rate limits in dev");
+                RateLimits::off()
+            }
+        };
+        let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
         let services = api::Services {
             auth: AuthService {},
             users: UsersService {},
             service_accounts: ServiceAccountsService {},
-            registrations: RegistrationsService {},
-            credentials: CredentialsService {},
-            breakers: observe::breakers(&gateway),
+            registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
+            credentials: credentials.clone(),
+            breakers: observe::breakers(&gateway, &store, &publisher),
             audit: AuditService {},
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator));
-        let control = middleware::control_plane(api::routes(services), identity);
-        let control = Measured::new(control, Arc::clone(&metrics));
+        let control = middleware::control_plane(
+            api::routes(services),
+            middleware::Around {
+                identity,
+                limits,
+                metrics: Arc::clone(&metrics),
+                routes: Routes::new(api::templates()),
+                trusted_proxies: settings.trusted_proxies.clone(),
+                cors_origins: settings.cors_origins.clone(),
+            },
+        );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(Arc::new(upstreams).watch(stop.clone()));
+        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 
 use crate::identity::ring::KeyRing;
 use crate::models::address::LOOPBACK;
+use crate::models::document::{Rules, Unsaid};
 use crate::models::user::Email;
 use crate::telemetry::logs::{self, LogFormat};
 
@@ -106,6 +107,17 @@ impl Settings {
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+
+    /// What upstream documents may do here.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            allowed_cidrs: self.allowed_cidrs.clone(),
+            unsaid_access: match self.mode {
+                Mode::Dev => Unsaid::Anybody,
+                Mode::Serve => Unsaid::Nobody,
+            },
+        }
     }
 }
 

@@ -63,7 +63,8 @@ impl Kind {
 /// One wrong place in a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// JSON Pointer (RFC 6901) into the body, or the bare name of a parameter (a pointer starts with `/`, a name never does).
+    /// JSON Pointer (RFC 6901) into the body, or the bare name of a parameter (a pointer starts with `/`, a name never
+    /// does). Empty: the body as a whole.
     pub pointer: String,
     /// What is wrong there, for a person.
     pub detail: String,
@@ -143,8 +144,11 @@ impl Failure {
 
     /// Every wrong place in the request, at least one.
     pub fn invalid_at(faults: Vec<Fault>) -> Self {
-        let lines: Vec<_> =
-            faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail)).collect();
+        let line = |fault: &Fault| match fault.pointer.as_str() {
+            "" => format!("The body {}", fault.detail),
+            pointer => format!("{pointer}: {}", fault.detail),
+        };
+        let lines: Vec<_> = faults.iter().map(line).collect();
         Self { faults, ..Self::new(Kind::Validation, lines.join("; ")) }
     }
 

@@ -25,6 +25,8 @@ pub mod page;
 pub mod principal;
 /// Upstreams as the API keeps them.
 pub mod registration;
+/// Paths by their templates.
+pub mod routes;
 /// Programs that call.
 pub mod service_account;
 /// Refresh tokens and resets.

@@ -4,11 +4,35 @@
 //! middle of one. Every write notes its audit entry in the same transaction, raises the revision where the data plane
 //! has to learn of it, and answers with that revision.
 
+use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Failure;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use self::postgres::Postgres;
+use self::sqlite::Sqlite;
+use crate::error::Failure;
+use crate::models::principal::Actor;
+
+// One body for both databases.
+mod macros;
+// How values stand in rows.
+mod rows;
+// What the databases say.
+mod error;
+// The two databases.
+mod postgres;
+mod pulse;
+mod sqlite;
+// What holds it together.
+mod revision;
+mod schema;
+// What is kept.
 mod audit;
 mod breakers;
 mod credentials;
@@ -63,6 +87,9 @@ pub enum StoreError {
     /// It is in another state than the writer believed.
     #[error("the state is another one than expected")]
     Stale,
+    /// Another process has locked this SQLite file.
+    #[error("{} is used by another process: SQLite serves one at a time", .0.display())]
+    InUse(PathBuf),
     /// The database cannot be reached, or not in time.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
@@ -116,48 +143,96 @@ pub struct PoolReading {
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<Backend>,
+    hint: Arc<Notify>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
 }
 
 enum Backend {
-    // to be filled: Postgres(…), Sqlite(…)
+    Postgres(Postgres),
+    Sqlite(Sqlite),
+}
+
+/// What the body of a write did.
+enum Done<T> {
+    /// It wrote, and this is noted with it.
+    Noted(T, Note),
+    /// It wrote what nobody needs to hear of.
+    Silent(T),
+    /// It wrote nothing that should stay.
+    Nothing(T),
+}
+
+/// What the audit list is told.
+struct Note {
+    action: &'static str,
+    target: String,
+    details: Value,
+    actor: Actor,
 }
 
 impl Store {
     /// Opens pools over `sqlite://path` or `postgres://…`. A PostgreSQL that is away is no error here: connections are
     /// made when they are needed. SQLite locks its file for this process.
     pub async fn open(url: &str, limits: &PoolLimits) -> Result<Self, StoreError> {
-        todo!()
-    }
-
-    /// Brings the schema to this version; safe from several places at once. The versions before and after.
-    pub async fn migrate(&self) -> Result<(i64, i64), SchemaError> {
-        todo!()
-    }
-
-    /// Refuses a schema this version cannot work with.
-    pub async fn check_schema(&self) -> Result<(), SchemaError> {
-        todo!()
-    }
-
-    /// The current revision.
-    pub async fn revision(&self) -> Result<u64, StoreError> {
-        todo!()
+        let (hint, tasks, stop) = (Arc::default(), TaskTracker::new(), CancellationToken::new());
+        let backend = if url.starts_with("sqlite:") {
+            Backend::Sqlite(Sqlite::open(url, limits).await?)
+        } else {
+            let (hint, stop) = (Arc::clone(&hint), stop.clone());
+            Backend::Postgres(Postgres::open(url, limits, hint, &tasks, stop)?)
+        };
+        Ok(Self { backend: Arc::new(backend), hint, tasks, stop })
     }
 
     /// Ends when somebody, here or on another replica, may have raised the revision since the last call. It is a hint:
-    /// it may come for nothing, and with a broken connection it does not come, so callers also ask once a second.
+    /// it may come for nothing, and with a broken connection it does not come, so callers also ask once a second. One
+    /// task waits at a time.
     pub async fn hinted(&self) {
-        todo!()
+        self.hint.notified().await;
+    }
+
+    /// Whether the database answered when it was last asked.
+    pub fn reachable(&self) -> bool {
+        match &*self.backend {
+            Backend::Postgres(database) => database.reachable(),
+            Backend::Sqlite(_) => true,
+        }
     }
 
     /// The pools now.
     pub fn pools(&self) -> Vec<PoolReading> {
-        todo!()
+        match &*self.backend {
+            Backend::Postgres(database) => database.pools(),
+            Backend::Sqlite(database) => database.pools(),
+        }
     }
 
     /// Waits for what is under way and closes every connection.
     pub async fn close(&self) {
-        todo!()
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        match &*self.backend {
+            Backend::Postgres(database) => database.close().await,
+            Backend::Sqlite(database) => database.close().await,
+        }
+    }
+
+    /// Runs a task to its end, whether or not the caller stays for it.
+    async fn detached<T, E>(&self, task: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match self.tasks.spawn(task).await {
+            Ok(done) => done,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only the end of the runtime cancels a task.
+                Err(_) => Err(StoreError::Unavailable(sqlx::Error::PoolClosed).into()),
+            },
+        }
     }
 }
 
@@ -176,7 +251,11 @@ impl From<StoreError> for Failure {
                 "It was changed since you read it. Read it again, and send its new ETag as If-Match.",
             ),
             StoreError::Unavailable(cause) => Self::unavailable(cause),
+            in_use @ StoreError::InUse(_) => Self::internal(in_use),
             StoreError::Refused(cause) => Self::internal(cause),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,8 @@
 //! The control plane's rules, in plain values: what may be done, by whom, and what follows from it.
 
+/// The second guard.
+mod authority;
+
 /// Who changed what.
 pub mod audit;
 /// Signing in and out.
@@ -14,6 +17,8 @@ pub mod health;
 pub mod identity;
 /// The one door out.
 pub mod publication;
+/// How much each client may ask.
+pub mod rate_limits;
 /// Upstreams over the API.
 pub mod registrations;
 /// Programs that call.

@@ -73,7 +73,7 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
     let gateway = Gateway::new(HttpCache::new(64 << 20), tasks.clone());
     let network = Network::new(allowed, Vec::new(), tasks);
     let around = Surroundings { network, metrics: Arc::new(Metrics::new("bench", "bench")) };
-    gateway.publish(Snapshot::compile(upstreams, &Snapshot::default(), &around).expect("a snapshot"));
+    gateway.publish(Snapshot::compile(1, upstreams, &Snapshot::default(), &around).expect("a snapshot"));
     (Proxy::new(Arc::clone(&gateway)), gateway)
 }
 

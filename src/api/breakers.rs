@@ -1,4 +1,8 @@
-//! `/breakers`: what the circuit breakers of the replica that answers are doing.
+//! `/breakers`: what the circuit breakers of the replica that answers are doing, and forcing those of every replica.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
 
 use poem::web::Data;
 use poem_openapi::param::{Path, Query};
@@ -7,12 +11,14 @@ use time::OffsetDateTime;
 
 use super::Group;
 use super::error::ApiError;
-use super::pagination::{default_limit, invalid_cursor};
+use super::pagination::{default_limit, key_of, next};
 use super::payload::JsonBody;
-use super::security::Viewer;
+use super::security::{Operator, Viewer};
+use crate::error::Failure;
+use crate::models::decode::quantity::parse_duration;
 use crate::services::breakers::{
     BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
-    BreakersService,
+    BreakersService, Decision, Forced,
 };
 
 /// The operations.
@@ -28,7 +34,7 @@ impl BreakersApi {
     #[oai(path = "/breakers", method = "get", operation_id = "list_breakers")]
     async fn list(
         &self,
-        _viewer: Viewer,
+        viewer: Viewer,
         service: Data<&BreakersService>,
         /// How many items to answer with at most.
         #[oai(
@@ -41,8 +47,9 @@ impl BreakersApi {
         #[oai(name = "cursor")]
         cursor: Query<Option<String>>,
     ) -> Result<JsonBody<BreakerPage>, ApiError> {
-        let after = cursor.0.as_deref().map(key_of_cursor).transpose()?;
-        Ok(JsonBody(service.list(after.as_ref(), limit.0 as usize).into()))
+        let after = cursor.0.as_deref().map(key_of).transpose()?;
+        let page = service.list(&viewer.0.principal, after.as_ref(), limit.0 as usize)?;
+        Ok(JsonBody(page.into()))
     }
 
     /// Read one breaker
@@ -51,7 +58,7 @@ impl BreakersApi {
     #[oai(path = "/breakers/:upstream", method = "get", operation_id = "get_breaker")]
     async fn get(
         &self,
-        _viewer: Viewer,
+        viewer: Viewer,
         service: Data<&BreakersService>,
         /// The upstream's name.
         #[oai(name = "upstream")]
@@ -61,8 +68,69 @@ impl BreakersApi {
         operation: Query<Option<String>>,
     ) -> Result<JsonBody<Breaker>, ApiError> {
         let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
-        Ok(JsonBody(service.get(&key)?.into()))
+        Ok(JsonBody(service.get(&viewer.0.principal, &key)?.into()))
     }
+
+    /// Force a breaker, or give it back
+    ///
+    /// In force on the replica that answers at once, and on every other within a second. `auto` gives the breaker back to the
+    /// policy. Every other mode ends after an hour, or what `expiresIn` says.
+    #[oai(path = "/breakers/:upstream", method = "put", operation_id = "set_breaker")]
+    async fn put(
+        &self,
+        operator: Operator,
+        service: Data<&BreakersService>,
+        /// The upstream's name.
+        #[oai(name = "upstream")]
+        upstream: Path<String>,
+        /// The operation's name.
+        #[oai(name = "operation")]
+        operation: Query<Option<String>>,
+        body: JsonBody<BreakerDecision>,
+    ) -> Result<JsonBody<Breaker>, ApiError> {
+        let key = BreakerKey { upstream: upstream.0, operation: operation.0 };
+        let BreakerDecision { mode, reason, expires_in } = body.0;
+        let decision = Decision { mode: mode.into(), reason, lasts: lasting(expires_in.as_deref())? };
+        let actor = operator.0.actor.clone();
+        Ok(JsonBody(service.decide(&operator.0.principal, actor, key, decision).await?.into()))
+    }
+}
+
+/// How long a decision lasts that does not say.
+const UNSAID: Duration = Duration::from_secs(3600);
+/// The shortest time a decision can last.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest, but for [`NEVER`].
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Written for a decision that lasts until it is taken back.
+const NEVER: &str = "never";
+
+/// What a person decides on a breaker.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+struct BreakerDecision {
+    /// Who decides from now on.
+    mode: BreakerMode,
+    /// Why, for the audit list and for whoever looks at the breaker next.
+    #[oai(validator(min_length = 1, max_length = 500))]
+    reason: String,
+    /// For how long: a duration from `1s` to `30d`, or `never`. An hour when it is left out. Of no meaning with `auto`.
+    #[oai(validator(max_length = 32))]
+    expires_in: Option<String>,
+}
+
+/// A person's decision on a breaker, while it counts.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct BreakerForced {
+    /// Why, in their words.
+    reason: String,
+    /// Who, as the audit list names them.
+    by: String,
+    /// Since when.
+    since: OffsetDateTime,
+    /// Until when; absent when it lasts until it is taken back.
+    expires_at: Option<OffsetDateTime>,
 }
 
 /// Who decides whether a breaker admits calls: `auto`, the breaker itself; `forced_open` and `forced_closed`, a person;
@@ -113,6 +181,8 @@ struct Breaker {
     failures: u64,
     /// Calls in the window that were slow.
     slow: u64,
+    /// What a person decided; absent when nobody did.
+    forced: Option<BreakerForced>,
 }
 
 /// A page of breakers.
@@ -127,10 +197,7 @@ struct BreakerPage {
 
 impl From<Page> for BreakerPage {
     fn from(page: Page) -> Self {
-        Self {
-            items: page.items.into_iter().map(Breaker::from).collect(),
-            next: page.next.as_ref().map(cursor_of_key),
-        }
+        Self { items: page.items.into_iter().map(Breaker::from).collect(), next: page.next.map(next) }
     }
 }
 
@@ -148,6 +215,25 @@ impl From<BreakerReport> for Breaker {
             calls: report.calls,
             failures: report.failures,
             slow: report.slow,
+            forced: report.forced.map(BreakerForced::from),
+        }
+    }
+}
+
+impl From<Forced> for BreakerForced {
+    fn from(forced: Forced) -> Self {
+        let Forced { reason, expires, since, by } = forced;
+        Self { reason, by, since, expires_at: expires }
+    }
+}
+
+impl From<BreakerMode> for Mode {
+    fn from(mode: BreakerMode) -> Self {
+        match mode {
+            BreakerMode::Auto => Self::Auto,
+            BreakerMode::ForcedOpen => Self::ForcedOpen,
+            BreakerMode::ForcedClosed => Self::ForcedClosed,
+            BreakerMode::MetricsOnly => Self::MetricsOnly,
         }
     }
 }
@@ -179,12 +265,31 @@ fn to_the_second(moment: OffsetDateTime) -> OffsetDateTime {
 }
 
 /// An upstream's name holds no colon, so the first one parts it from the operation.
-fn cursor_of_key(key: &BreakerKey) -> String {
-    format!("{}:{}", key.upstream, key.operation.as_deref().unwrap_or_default())
+impl fmt::Display for BreakerKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.upstream, self.operation.as_deref().unwrap_or_default())
+    }
 }
 
-fn key_of_cursor(cursor: &str) -> Result<BreakerKey, ApiError> {
-    let (upstream, operation) = cursor.split_once(':').ok_or_else(invalid_cursor)?;
-    let operation = (!operation.is_empty()).then(|| operation.to_owned());
-    Ok(BreakerKey { upstream: upstream.to_owned(), operation })
+impl FromStr for BreakerKey {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (upstream, operation) = text.split_once(':').ok_or(())?;
+        let operation = (!operation.is_empty()).then(|| operation.to_owned());
+        Ok(Self { upstream: upstream.to_owned(), operation })
+    }
+}
+
+/// How long a decision lasts.
+fn lasting(text: Option<&str>) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = text else { return Ok(Some(UNSAID)) };
+    if text == NEVER {
+        return Ok(None);
+    }
+    let lasts = parse_duration(text).filter(|lasts| SHORTEST <= *lasts && *lasts <= LONGEST);
+    lasts.map(Some).ok_or_else(|| {
+        let detail = "must be a duration from `1s` to `30d`, such as `15m`, or `never`";
+        Failure::invalid("/expiresIn", detail).into()
+    })
 }

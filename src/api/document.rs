@@ -4,10 +4,10 @@
 use poem_openapi::{ContactObject, ExtraHeader, LicenseObject, ServerObject};
 use serde_json::Value;
 
+use super::json;
 use crate::error::{PROBLEM_BASE_URL, ProblemType};
 
 mod shape;
-mod strict;
 
 /// What to print the document as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,15 @@ pub enum Format {
 
 /// The shaped document. It describes types, so it needs nothing that runs, and is the same at every call.
 pub fn document() -> Value {
-    let raw = strict::parse(&raw_text()).expect("tests build this same document and find no key twice in it");
+    let raw = json::parse(raw_text().as_bytes())
+        .expect("tests build this same document and find no key twice in it");
     shape::shape(raw)
+}
+
+/// The shaping alone, for tests of resources of their own.
+#[cfg(test)]
+pub(super) fn shape_for_tests(raw: &str) -> Value {
+    shape::shape(json::parse(raw.as_bytes()).expect("a test's resource is described once"))
 }
 
 /// The document as text, with a line end at its end.

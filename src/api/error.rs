@@ -119,7 +119,7 @@ struct Problem {
 
 /// One wrong place in a request.
 #[derive(Object)]
-struct ProblemFault {
+pub(super) struct ProblemFault {
     /// JSON Pointer (RFC 6901) into the body, or the bare name of a parameter. A pointer starts with `/`, a name never does.
     pointer: String,
     /// What is wrong there, for a person.

@@ -5,17 +5,25 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use poem::error::ParsePathError as UnreadablePathError;
-use poem::http::header::ALLOW;
+use poem::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderValue, StatusCode};
-use poem::{Endpoint, Error, IntoResponse, PathPattern, Request, Response, Result};
+use poem::{Endpoint, Error, IntoResponse, Request, Response, Result};
 use poem_openapi::error::{ParseParamError, ParsePathError};
 use serde_json::Value;
 
 use super::error::{ApiError, ProblemJson};
-use crate::error::{Failure, Fault, ProblemType};
+use crate::error::{Failure, Fault, Kind, ProblemType};
+use crate::models::routes::fits;
+use crate::services::identity::{Identity, Visitor};
+
+/// What proves who is calling (RFC 6750 section 3), for whom has sent nothing.
+const NO_TOKEN: &str = "Bearer realm=\"levee\"";
+/// The same for whom has sent what does not count.
+const INVALID_TOKEN: &str = "Bearer realm=\"levee\", error=\"invalid_token\"";
 
 /// Knows which methods each path has.
 pub(super) struct Problems {
@@ -45,13 +53,21 @@ impl Problems {
         if let Some(cause) = failure.cause() {
             tracing::error!(request_id = %request.id, path = %request.path, cause = %cause, "a request failed inside");
         }
-        request.problem(failure.kind().problem_type(), failure.message(), failure.faults())
+        let mut response =
+            request.problem(failure.kind().problem_type(), failure.message(), failure.faults());
+        if failure.kind() == Kind::Unauthorized {
+            response.headers_mut().insert(WWW_AUTHENTICATE, request.challenge.clone());
+        }
+        if let Some(after) = failure.retry_after() {
+            response.headers_mut().insert(RETRY_AFTER, whole_seconds(after).into());
+        }
+        response
     }
 
     fn tell_allowed_methods(&self, request: &Occurrence) -> Response {
         let mut response =
             request.problem(ProblemType::MethodNotAllowed, "The Allow header lists what is.", &[]);
-        let allowed = self.allowed.iter().find(|(template, _)| matches_template(template, &request.path));
+        let allowed = self.allowed.iter().find(|(template, _)| fits(template, &request.path));
         if let Some((_, methods)) = allowed {
             response.headers_mut().insert(ALLOW, methods.clone());
         }
@@ -75,15 +91,7 @@ impl<E: Endpoint> Endpoint for ProblemsEndpoint<E> {
             outcome.unwrap_or_else(|panic| Err(ApiError(Failure::internal(what_panicked(&*panic))).into()));
         Ok(match result {
             Ok(response) => response.into_response(),
-            Err(error) => {
-                // Which route it matched is for those who count.
-                let route = error.data::<PathPattern>().cloned();
-                let mut response = self.problems.tell(error, &occurrence);
-                if let Some(route) = route {
-                    response.set_data(route);
-                }
-                response
-            }
+            Err(error) => self.problems.tell(error, &occurrence),
         })
     }
 }
@@ -92,12 +100,16 @@ impl<E: Endpoint> Endpoint for ProblemsEndpoint<E> {
 struct Occurrence {
     id: String,
     path: String,
+    challenge: HeaderValue,
 }
 
 impl Occurrence {
     fn of(request: &Request) -> Self {
         let id = request.header("x-request-id").unwrap_or_default().to_owned();
-        Self { id, path: request.uri().path().to_owned() }
+        let refused =
+            matches!(request.data::<Visitor>(), Some(Visitor { identity: Identity::Refused(_), .. }));
+        let challenge = if refused { INVALID_TOKEN } else { NO_TOKEN };
+        Self { id, path: request.uri().path().to_owned(), challenge: HeaderValue::from_static(challenge) }
     }
 
     fn problem(&self, problem: ProblemType, detail: &str, faults: &[Fault]) -> Response {
@@ -113,17 +125,6 @@ fn allow(path_item: &Value) -> HeaderValue {
     HeaderValue::try_from(methods.join(", ")).expect("the document's methods are letters")
 }
 
-fn matches_template(template: &str, path: &str) -> bool {
-    let (mut wanted, mut given) = (template.split('/'), path.split('/'));
-    loop {
-        match (wanted.next(), given.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(given)) if wanted == given || wanted.starts_with('{') => {}
-            _ => return false,
-        }
-    }
-}
-
 /// What the framework says, in our words.
 fn failure_of(error: Error) -> Failure {
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
@@ -134,11 +135,20 @@ fn failure_of(error: Error) -> Failure {
     }
     match error.downcast::<ApiError>() {
         Ok(ApiError(failure)) => failure,
-        Err(error) if error.status() == StatusCode::NOT_FOUND || error.is::<UnreadablePathError>() => {
-            Failure::not_found("The API has no such path.")
-        }
-        Err(error) => Failure::internal(error),
+        Err(error) => match error.status() {
+            _ if error.is::<UnreadablePathError>() => Failure::not_found("The API has no such path."),
+            StatusCode::NOT_FOUND => Failure::not_found("The API has no such path."),
+            StatusCode::BAD_REQUEST => Failure::invalid("", "or a parameter cannot be read"),
+            StatusCode::PAYLOAD_TOO_LARGE => Failure::too_large("Send less."),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Failure::unsupported_media_type("Send application/json."),
+            _ => Failure::internal(error),
+        },
     }
+}
+
+/// Rounded up, so that whoever waits that long has waited long enough.
+fn whole_seconds(after: Duration) -> u64 {
+    after.as_millis().div_ceil(1000).max(1) as u64
 }
 
 fn what_panicked(panic: &(dyn Any + Send)) -> String {

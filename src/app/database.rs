@@ -3,14 +3,28 @@
 use std::time::Duration;
 
 use crate::config::Mode;
+use crate::models::registration::Stored;
 use crate::repositories::{SchemaError, Store, StoreError};
+use crate::services::publication::kept::KeptState;
 
 /// How long between two tries to reach it.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Ends when the database answers and its schema is one this version works with. In `dev` the schema is brought up to
-/// date; in production that is `levee migrate`'s, so that nobody's start changes what others stand on.
-pub(super) async fn make_ready(store: &Store, mode: Mode) -> Result<(), SchemaError> {
+/// What to begin with.
+pub(super) enum Beginning {
+    /// The database answers and its schema is one this version works with.
+    Database,
+    /// It does not answer; this was kept the last time it did.
+    Kept(Stored),
+}
+
+/// Ends when there is something to begin with. In `dev` the schema is brought up to date; in production that is
+/// `levee migrate`'s, so that nobody's start changes what others stand on.
+pub(super) async fn beginning(
+    store: &Store,
+    mode: Mode,
+    kept: Option<&KeptState>,
+) -> Result<Beginning, SchemaError> {
     let mut said = false;
     loop {
         let looked = match mode {
@@ -20,12 +34,36 @@ pub(super) async fn make_ready(store: &Store, mode: Mode) -> Result<(), SchemaEr
         match looked {
             Err(SchemaError::Store(StoreError::Unavailable(error))) => {
                 if !said {
-                    tracing::warn!(%error, "the database cannot be reached; not ready before it can");
+                    tracing::warn!(%error, "the database cannot be reached");
+                    if let Some(stored) = kept.and_then(read) {
+                        return Ok(Beginning::Kept(stored));
+                    }
+                    tracing::warn!("not ready before the database can be reached");
                 }
                 said = true;
             }
-            done => return done,
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(Beginning::Database),
         }
         tokio::time::sleep(AGAIN).await;
+    }
+}
+
+fn read(kept: &KeptState) -> Option<Stored> {
+    let file = kept.file();
+    let file = file.display();
+    match kept.read() {
+        Ok(Some(stored)) => {
+            tracing::warn!(%file, revision = stored.revision, "beginning with the snapshot that was kept on disk");
+            Some(stored)
+        }
+        Ok(None) => {
+            tracing::warn!(%file, "no snapshot was kept there");
+            None
+        }
+        Err(error) => {
+            tracing::error!(%file, %error, "the snapshot on disk is ignored");
+            None
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! What operators see: how the state of the engines becomes metrics, `/status` and reports.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
@@ -8,12 +8,17 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::repositories::Store;
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
+use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, Readings, UpstreamReading};
+
+/// The publisher, once there is one: the ops port answers before that.
+pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
 
 /// What the ops port asks for.
 pub(super) fn ops_sources(
@@ -21,19 +26,23 @@ pub(super) fn ops_sources(
     gateway: &Arc<Gateway>,
     connections: Vec<(Listener, OpenConnections)>,
     faults: &FileFaults,
+    publishing: Publishing,
 ) -> Sources {
     let runtime = tokio::runtime::Handle::current();
     let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
     let (gateway, faults) = (Arc::clone(gateway), faults.clone());
+    let asked = Arc::clone(&publishing);
     Sources {
         metrics: Box::new(move |format| {
             let mut readings = read(&scraped);
             readings.connections =
                 connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
             readings.runtime = Some(runtime.metrics());
+            let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
+            readings.dependencies = vec![("database", database)];
             metrics.render(format, &readings)
         }),
-        status: Box::new(move || status(&gateway, &faults)),
+        status: Box::new(move || status(&gateway, &faults, publishing.get().map(Arc::as_ref))),
     }
 }
 
@@ -64,7 +73,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     reading
 }
 
-fn status(gateway: &Gateway, faults: &FileFaults) -> Value {
+fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>) -> Value {
     let snapshot = gateway.snapshot();
     let mut upstreams: Vec<&Arc<Live>> = snapshot.all().collect();
     upstreams.sort_by(|a, b| a.upstream.name.cmp(&b.upstream.name));
@@ -75,10 +84,40 @@ fn status(gateway: &Gateway, faults: &FileFaults) -> Value {
         "snapshot": {
             "revision": snapshot.revision,
             "ageSeconds": snapshot.applied.map(|applied| applied.elapsed().as_secs()),
+            "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
+        "database": database_status(publisher),
         "upstreamFileFaults": faults.lines(),
+        "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
     })
+}
+
+fn database_status(publisher: Option<&Publisher>) -> Value {
+    match publisher.map(Publisher::away) {
+        None => json!({ "up": false, "reason": "not asked yet, or it does not answer" }),
+        Some(None) => json!({ "up": true }),
+        Some(Some(away)) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
+    }
+}
+
+/// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.
+fn stored_faults(publisher: &Publisher) -> Vec<Value> {
+    let published = publisher.published();
+    let faulty = published.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    faulty
+        .map(|(name, entry)| {
+            let faults = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+            json!({
+                "upstream": name,
+                "leftOut": !entry.in_force,
+                "revision": entry.registration.as_ref().map(|registration| registration.revision),
+                "faults": faults.collect::<Vec<_>>(),
+            })
+        })
+        .collect()
 }
 
 fn upstream_status(live: &Live) -> Value {
@@ -106,9 +145,9 @@ pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
 }
 
 /// The API's view of the breakers.
-pub(super) fn breakers(gateway: &Arc<Gateway>) -> BreakersService {
+pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
     let gateway = Arc::clone(gateway);
-    BreakersService::new(move || {
+    BreakersService::new(store.clone(), Arc::clone(publisher), move || {
         let snapshot = gateway.snapshot();
         let reports = |live: &Arc<Live>| {
             live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
@@ -141,5 +180,6 @@ fn report(upstream: &str, lane: &Lane) -> BreakerReport {
         calls: view.calls,
         failures: view.failures,
         slow: view.slow,
+        forced: None,
     }
 }

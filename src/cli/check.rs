@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
-use crate::models::document::Rules;
+use crate::models::policy::Upstream;
 use crate::services::upstreams;
 
 use super::{refused, resolve, settings_file};
@@ -34,9 +34,22 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(faults) if arguments.config.is_some() => return report(&faults),
         Err(faults) => return refused(&faults),
     };
-    let rules = Rules { allowed_cidrs: settings.allowed_cidrs };
-    let faults = upstreams::read_paths(&arguments.files, &rules).err().unwrap_or_default();
-    report(&faults.iter().map(ToString::to_string).collect::<Vec<_>>())
+    match upstreams::read_paths(&arguments.files, &settings.rules()) {
+        Ok(upstreams) => {
+            mention_closed(&upstreams);
+            ExitCode::SUCCESS
+        }
+        Err(faults) => report(&faults.iter().map(ToString::to_string).collect::<Vec<_>>()),
+    }
+}
+
+/// No fault, but seldom meant: an upstream that nobody may call.
+#[expect(clippy::print_stderr, reason = "the findings are the command's output; this one is no fault")]
+fn mention_closed(upstreams: &[Upstream]) {
+    for upstream in upstreams.iter().filter(|upstream| upstream.access.allow.is_empty()) {
+        let (origin, name) = (&upstream.origin, &upstream.name);
+        eprintln!("{origin}: spec.access.allow: note: names nobody, so nobody may call `{name}`");
+    }
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings, Vec<String>> {

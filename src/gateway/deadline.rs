@@ -61,7 +61,7 @@ mod tests {
              spec: {{ url: 'https://a.example', timeout: {{ total: 4s, attempt: 1s }}{more} }}\n"
         );
         let mut faults = Vec::new();
-        let rules = Rules { allowed_cidrs: Vec::new() };
+        let rules = Rules::default();
         let upstreams = read_documents("test", &text, &rules, &mut faults);
         upstreams.into_iter().next().unwrap_or_else(|| panic!("{faults:?}")).policy
     }

@@ -22,7 +22,7 @@ use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 /// Everything a call can be sent to.
 #[derive(Default)]
 pub struct Snapshot {
-    /// Rises with each change.
+    /// The database's when this was compiled; a change of files alone does not raise it.
     pub revision: u64,
     /// When it took effect.
     pub applied: Option<Instant>,
@@ -39,6 +39,16 @@ impl Snapshot {
     pub fn all(&self) -> impl Iterator<Item = &Arc<Live>> {
         self.upstreams.values()
     }
+}
+
+/// An upstream that cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name}: {reason}")]
+pub struct Unbuilt {
+    /// Which.
+    pub name: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// One upstream at work.
@@ -84,7 +94,12 @@ pub struct Surroundings {
 impl Snapshot {
     /// Compiles the next snapshot, keeping from `previous` what has not changed. An upstream that cannot be built
     /// (its certificates cannot be read) is an error naming it, and nothing takes effect.
-    pub fn compile(upstreams: Vec<Upstream>, previous: &Self, around: &Surroundings) -> Result<Self, String> {
+    pub fn compile(
+        revision: u64,
+        upstreams: Vec<Upstream>,
+        previous: &Self,
+        around: &Surroundings,
+    ) -> Result<Self, Unbuilt> {
         let mut next = HashMap::with_capacity(upstreams.len());
         for upstream in upstreams {
             let name = upstream.name.clone();
@@ -98,16 +113,16 @@ impl Snapshot {
         for name in previous.upstreams.keys().filter(|name| !next.contains_key(*name)) {
             around.metrics.forget(name);
         }
-        Ok(Self { revision: previous.revision + 1, applied: Some(Instant::now()), upstreams: next })
+        Ok(Self { revision, applied: Some(Instant::now()), upstreams: next })
     }
 }
 
 impl Live {
-    fn build(upstream: Upstream, before: Option<&Self>, around: &Surroundings) -> Result<Self, String> {
+    fn build(upstream: Upstream, before: Option<&Self>, around: &Surroundings) -> Result<Self, Unbuilt> {
         let transport = match before {
             Some(live) if same_wire(&live.upstream, &upstream) => Arc::clone(&live.transport),
             _ => Transport::new(&around.network, wire_settings(&upstream))
-                .map_err(|error| format!("{}: {}: {error}", upstream.origin, upstream.name))?,
+                .map_err(|error| Unbuilt { name: upstream.name.clone(), reason: error.to_string() })?,
         };
         let metrics = around.metrics.upstream(&upstream.name);
         let root = Arc::new(Lane::build(&upstream, None, None, before, around));

@@ -1,10 +1,9 @@
 //! Finds out who asks, and hangs it on the request for everything inside. It refuses nobody: which operation needs whom
 //! stands in the handlers' signatures.
 
-use std::net::SocketAddr;
-
 use poem::{Endpoint, Middleware, Request, Result};
 
+use super::client_address::Client;
 use super::request_id::X_REQUEST_ID;
 use crate::services::identity::{IdentityService, Visitor};
 
@@ -40,7 +39,7 @@ impl<E: Endpoint> Endpoint for IdentifyEndpoint<E> {
     async fn call(&self, mut request: Request) -> Result<E::Output> {
         let visitor = Visitor {
             identity: self.service.identify(request.headers()),
-            address: request.remote_addr().as_socket_addr().map(SocketAddr::ip),
+            address: request.data::<Client>().and_then(|client| client.address),
             request: request.header(X_REQUEST_ID).unwrap_or_default().to_owned(),
         };
         request.set_data(visitor);

@@ -3,32 +3,47 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use poem::{Endpoint, PathPattern, Request, Response, Result};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
+use crate::models::routes::Routes;
 use crate::telemetry::metrics::Metrics;
 
-/// An endpoint whose answers are counted and timed.
-pub struct Measured<E> {
-    inner: E,
+/// The middleware.
+pub struct Measured {
     metrics: Arc<Metrics>,
+    routes: Routes,
 }
 
-impl<E: Endpoint<Output = Response>> Measured<E> {
-    /// Measures an endpoint. What it answers without having matched a route counts as no route.
-    pub fn new(inner: E, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics }
+impl Measured {
+    /// `routes` name what is asked for; anything else counts as no route.
+    pub fn new(metrics: Arc<Metrics>, routes: Routes) -> Self {
+        Self { metrics, routes }
     }
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for Measured<E> {
+/// The endpoint it makes.
+pub struct MeasuredEndpoint<E> {
+    inner: E,
+    metrics: Arc<Metrics>,
+    routes: Routes,
+}
+
+impl<E: Endpoint> Middleware<E> for Measured {
+    type Output = MeasuredEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        MeasuredEndpoint { inner, metrics: Arc::clone(&self.metrics), routes: self.routes.clone() }
+    }
+}
+
+impl<E: Endpoint> Endpoint for MeasuredEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
         let (method, began) = (request.method().clone(), Instant::now());
-        let response = self.inner.get_response(request).await;
-        // What falls through to the routes nested at the root bears the root as its template.
-        let route = response.data::<PathPattern>().map(|pattern| &*pattern.0).filter(|route| route.len() > 1);
-        self.metrics.http_request(&method, route, response.status(), began.elapsed());
+        let route = self.routes.of(request.uri().path()).map(str::to_owned);
+        let response = self.inner.get_response(request).await.into_response();
+        self.metrics.http_request(&method, route.as_deref(), response.status(), began.elapsed());
         Ok(response)
     }
 }

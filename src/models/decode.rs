@@ -60,6 +60,11 @@ impl<'a> Place<'a> {
         self.line
     }
 
+    /// What was written here, as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        super::node::json::json(self.node)
+    }
+
     /// Reports this value.
     pub(crate) fn refuse(&self, reason: impl Into<String>) {
         let pointer = if self.pointer.is_empty() { "document" } else { &self.pointer };

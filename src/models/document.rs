@@ -3,6 +3,8 @@
 //! The fields and their defaults are those of the policy table in the documentation. Defaults bend to what is
 //! given; what is given and contradicts is refused.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 
 use super::decode::{Fields, Object, Place};
@@ -10,11 +12,14 @@ use super::fault::Fault;
 use super::node;
 use super::policy::{Tls, Upstream};
 
+mod access;
 mod base_url;
 mod breaker;
 mod cache;
 mod concurrency;
+mod credentials;
 mod fallback;
+mod given;
 mod headers;
 mod network;
 mod operation;
@@ -24,13 +29,27 @@ mod settings;
 mod timeout;
 mod together;
 
-pub use together::check_together;
+pub use super::node::json::pointer_of;
+pub use given::{API, read_given};
+pub use together::{check_circles, check_together};
 
 /// What a deployment lets documents do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rules {
     /// The private ranges upstreams may ever be in.
     pub allowed_cidrs: Vec<IpNet>,
+    /// Who may call an upstream whose document does not say.
+    pub unsaid_access: Unsaid,
+}
+
+/// What a document without `access.allow` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unsaid {
+    /// Nobody may call.
+    #[default]
+    Nobody,
+    /// Anybody may, proved or not: for development.
+    Anybody,
 }
 
 const API_VERSION: &str = "levee.dev/v1alpha1";
@@ -62,13 +81,13 @@ const SPEC: Fields = Fields {
         "limits",
         "network",
         "tls",
+        "access",
+        "credentials",
         "operations",
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
         ("quota", settings::QUOTA),
-        ("credentials", settings::CREDENTIALS),
-        ("access", settings::ACCESS),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
     ],
@@ -99,13 +118,14 @@ fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) 
     let metadata = document.required("metadata", |place| place.object(METADATA));
     let name = metadata.and_then(|metadata| metadata.required("name", upstream_name));
     let spec = document.required("spec", |place| place.object(SPEC));
-    let described = spec.and_then(|spec| specification(&spec, place.origin(), rules));
+    let given = document.get("spec").map(|place| place.json()).unwrap_or_default();
+    let described = spec.and_then(|spec| specification(&spec, given, place.origin(), rules));
     let upstream = name.clone().zip(described).map(|(name, described)| Upstream { name, ..described });
     (name, upstream)
 }
 
 /// Everything but the name, so that a bad name hides no other fault.
-fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstream> {
+fn specification(spec: &Object, given: serde_json::Value, origin: String, rules: &Rules) -> Option<Upstream> {
     let allow_cidrs = network::read(spec, rules);
     let url =
         spec.required("url", |place| base_url::read(place, &rules.allowed_cidrs, allow_cidrs.as_deref()));
@@ -114,9 +134,26 @@ fn specification(spec: &Object, origin: String, rules: &Rules) -> Option<Upstrea
     let https = url.as_ref().is_none_or(|url| url.https);
     spec.contradiction("tls", &["url"], !https, || "has no effect on an http url; use https".to_owned());
     let owner = spec.read("owner", |place| place.line(128)).map(str::to_owned);
+    let access = access::read(spec, rules.unsaid_access);
+    let credentials = credentials::read(spec, url.as_ref(), &rules.allowed_cidrs);
     let (policy, operations) = operation::read_all(spec);
+    let policies = std::iter::once(&policy).chain(operations.iter().map(|operation| &operation.policy));
+    credentials::check_headers(spec, credentials.as_ref(), policies.map(|policy| &policy.headers));
     let (name, tls) = (String::new(), Tls { ca });
-    Some(Upstream { name, url: url?, owner, policy, operations, allow_cidrs, tls, origin })
+    let spec = Arc::new(given);
+    Some(Upstream {
+        name,
+        url: url?,
+        owner,
+        policy,
+        operations,
+        allow_cidrs,
+        tls,
+        access,
+        credentials,
+        origin,
+        spec,
+    })
 }
 
 /// A name that fits a URL segment, a DNS label and a metric label.

@@ -3,6 +3,8 @@
 use super::fault::Report;
 
 mod builder;
+/// Trees out of JSON and back.
+pub(crate) mod json;
 
 /// Largest file, bytes.
 pub(crate) const MAX_FILE: usize = 1 << 20;

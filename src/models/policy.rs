@@ -3,10 +3,19 @@
 //! These are plain values. `models::document` makes them from YAML and refuses what contradicts; the gateway
 //! only reads them. Durations are `std::time::Duration`, sizes bytes, ratios 0.0 to 1.0.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
+
+/// Who may call.
+mod access;
+/// What is added to prove who calls.
+mod credentials;
+
+pub use access::{Access, Allow, Pattern};
+pub use credentials::{Credentials, OAuth2};
 
 /// A registered HTTP API with everything the data plane needs to call it.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +34,14 @@ pub struct Upstream {
     pub allow_cidrs: Option<Vec<IpNet>>,
     /// How to trust it.
     pub tls: Tls,
-    /// File and line the document came from, for messages.
+    /// Who may call it.
+    pub access: Access,
+    /// What Levee adds so that it lets us in.
+    pub credentials: Option<Credentials>,
+    /// File and line the document came from, for messages; `api` when it came over the API.
     pub origin: String,
+    /// The document's `spec` as it was given.
+    pub spec: Arc<serde_json::Value>,
 }
 
 /// Scheme, authority and path prefix of an upstream.
@@ -343,6 +358,13 @@ pub struct Limits {
 }
 
 impl BaseUrl {
+    /// `https://host:port`, the port always written: what a secret is bound to.
+    pub fn origin(&self) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        format!("{scheme}://{open}{}{close}:{}", self.host, self.port)
+    }
+
     /// `host` or `host:port`, the port left out where it is the scheme's own; IPv6 in brackets.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };

@@ -15,6 +15,8 @@ pub struct NewRefreshToken {
     pub family: Uuid,
     /// Whose it is.
     pub user: Uuid,
+    /// The epoch the user had when the password was checked: a session of an earlier one does not count.
+    pub epoch: i64,
     /// When the family ends, whatever is rotated.
     pub expires: OffsetDateTime,
 }

@@ -58,7 +58,7 @@ impl IdentityService {
     /// Who sends these headers.
     pub fn identify(&self, headers: &HeaderMap) -> Identity {
         let Some(proof) = proof::find(headers, None) else { return Identity::Anonymous };
-        match self.authenticator.authenticate(proof.credential, SystemTime::now()) {
+        match self.authenticator.authenticate(&proof.credential, SystemTime::now()) {
             Ok(known) => Identity::Known(known),
             Err(refusal) => Identity::Refused(refusal),
         }

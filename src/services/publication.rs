@@ -1,12 +1,344 @@
 //! The one door out: merges the sources (custom resource > file > API) and publishes what calls read.
+//!
+//! Whatever changes, a file or the database, everything that calls read is made anew from both and published as one.
+//! While the database is away, what was published last stays in force.
 
-/// Publishes what is stored.
-pub struct Publisher {}
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Fault;
+use crate::gateway::Gateway;
+use crate::gateway::snapshot::{Snapshot, Surroundings};
+use crate::identity::directory::{Authenticator, Directory};
+use crate::models::policy::Upstream;
+use crate::models::registration::Stored;
+use crate::repositories::{SchemaError, Store};
+use crate::services::upstreams::UpstreamFiles;
+
+/// The state on disk.
+pub mod kept;
+/// Three sources become one set.
+mod merge;
+/// Breakers that people forced.
+mod overrides;
+
+pub use merge::{Entry, Merged, Source};
+
+use kept::KeptState;
+use merge::Documents;
+use overrides::Overrides;
+
+/// How often the database is asked whether it has changed.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+
+/// How often watched files are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A writer waits no longer for its own change to be in force here.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// The kept state is written at most this often.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What the publisher works on.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Where snapshots go.
+    pub gateway: Arc<Gateway>,
+    /// Where directories go.
+    pub authenticator: Arc<Authenticator>,
+    /// What snapshots are built with.
+    pub around: Surroundings,
+    /// The watched files.
+    pub files: UpstreamFiles,
+    /// Where the state is kept for a start without a database.
+    pub kept: Option<KeptState>,
+}
+
+/// Publishes what is stored and what the files say.
+pub struct Publisher {
+    parts: Parts,
+    /// One publication at a time.
+    turn: Mutex<Turn>,
+    published: watch::Sender<Arc<Published>>,
+    /// Somebody waits for the database to be asked now.
+    asked: Notify,
+    schema_checked: AtomicBool,
+    /// Since when the database is away, and why.
+    away: Mutex<Option<Away>>,
+}
+
+/// What is remembered from one publication to the next.
+#[derive(Default)]
+struct Turn {
+    files: Arc<Vec<Upstream>>,
+    documents: Documents,
+    overrides: Overrides,
+}
+
+/// What is in force.
+#[derive(Default)]
+pub struct Published {
+    /// What the database said.
+    pub stored: Arc<Stored>,
+    /// It was read from disk, because the database could not be reached.
+    pub from_disk: bool,
+    /// Every upstream, and what is wrong with those that are not in force.
+    pub merged: Merged,
+}
+
+/// The database cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Away {
+    /// Since when.
+    pub since: Instant,
+    /// Why.
+    pub reason: String,
+}
+
+/// What the database said, and where that was read.
+struct Reading {
+    stored: Stored,
+    from_disk: bool,
+}
 
 impl Publisher {
+    /// Nothing is published yet.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            turn: Mutex::default(),
+            published: watch::Sender::default(),
+            asked: Notify::new(),
+            schema_checked: AtomicBool::new(false),
+            away: Mutex::default(),
+        })
+    }
+
+    /// Publishes for the first time, with what the database says; its schema has been checked. Waits for it when it
+    /// goes away meanwhile. What is wrong with the files is an error.
+    pub async fn load(self: &Arc<Self>) -> Result<(), Vec<String>> {
+        self.schema_checked.store(true, Relaxed);
+        let files = self.read_files().await?;
+        loop {
+            match self.parts.store.stored().await {
+                Ok(stored) => {
+                    let reading = Reading { stored, from_disk: false };
+                    return self.publish(Some(files), Some(reading)).await;
+                }
+                Err(error) => self.note_away(&SchemaError::Store(error)),
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+
+    /// Publishes for the first time, with what was kept on disk. The database is asked on.
+    pub async fn load_kept(self: &Arc<Self>, stored: Stored) -> Result<(), Vec<String>> {
+        let files = self.read_files().await?;
+        self.publish(Some(files), Some(Reading { stored, from_disk: true })).await
+    }
+
+    /// Publishes again whenever files or the database change, until `stop`.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let watching = async {
+            tokio::join!(self.watch_database(), self.watch_files(), self.keep());
+        };
+        stop.run_until_cancelled(watching).await;
+    }
+
     /// Ends when this replica runs at least `revision`, after having asked the database for it at once. It waits at
     /// most a second: the write it belongs to is done whatever comes of this.
     pub async fn reached(&self, revision: u64) {
-        todo!()
+        let mut published = self.published.subscribe();
+        self.asked.notify_one();
+        let reached = published.wait_for(|published| published.stored.revision >= revision);
+        if tokio::time::timeout(LONGEST_WAIT, reached).await.is_err() {
+            tracing::warn!(revision, "a change is stored but not in force here yet");
+        }
+    }
+
+    /// What is in force.
+    pub fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// Whether the database is away.
+    pub fn away(&self) -> Option<Away> {
+        self.away.lock().clone()
+    }
+
+    /// Every wrong place of a document that would be called `name`, held against all others.
+    pub fn judge(&self, name: &str, spec: &Value) -> Result<(), Vec<Fault>> {
+        self.published().merged.judge(name, spec, self.parts.files.rules())
+    }
+
+    async fn watch_database(self: &Arc<Self>) {
+        let mut ticks = tokio::time::interval(ASK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.asked.notified() => {}
+                () = self.parts.store.hinted() => {}
+            }
+            match self.refresh().await {
+                Ok(()) => self.note_back(),
+                Err(error) => self.note_away(&error),
+            }
+        }
+    }
+
+    async fn refresh(self: &Arc<Self>) -> Result<(), SchemaError> {
+        let store = &self.parts.store;
+        if !self.schema_checked.load(Relaxed) {
+            store.check_schema().await?;
+            self.schema_checked.store(true, Relaxed);
+        }
+        let revision = store.revision().await?;
+        let published = self.published();
+        if revision == published.stored.revision && !published.from_disk {
+            return Ok(());
+        }
+        let stored = store.stored().await?;
+        if let Err(faults) = self.publish(None, Some(Reading { stored, from_disk: false })).await {
+            tracing::error!(?faults, "what is stored cannot take effect");
+        }
+        Ok(())
+    }
+
+    async fn watch_files(self: &Arc<Self>) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let publisher = Arc::clone(self);
+            let changed = tokio::task::spawn_blocking(move || publisher.parts.files.changed());
+            let published = match changed.await {
+                Ok(false) => Ok(()),
+                Ok(true) => match self.read_files().await {
+                    Ok(files) => self.publish(Some(files), None).await,
+                    Err(faults) => Err(faults),
+                },
+                Err(panicked) => Err(vec![format!("looking at them failed: {panicked}")]),
+            };
+            for fault in published.err().into_iter().flatten() {
+                tracing::error!(fault, "upstream file refused; the last good version stays in force");
+            }
+        }
+    }
+
+    async fn read_files(self: &Arc<Self>) -> Result<Vec<Upstream>, Vec<String>> {
+        let publisher = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || publisher.parts.files.read()).await;
+        let read = read.unwrap_or_else(|panicked| Err(vec![format!("reading failed: {panicked}")]));
+        read.inspect_err(|faults| self.parts.files.refused(faults))
+    }
+
+    /// Makes everything anew, with new files, a new state of the database, or both.
+    async fn publish(
+        self: &Arc<Self>,
+        files: Option<Vec<Upstream>>,
+        reading: Option<Reading>,
+    ) -> Result<(), Vec<String>> {
+        let publisher = Arc::clone(self);
+        let published = tokio::task::spawn_blocking(move || publisher.publish_now(files, reading)).await;
+        published.unwrap_or_else(|panicked| Err(vec![format!("publishing failed: {panicked}")]))
+    }
+
+    fn publish_now(
+        &self,
+        new_files: Option<Vec<Upstream>>,
+        reading: Option<Reading>,
+    ) -> Result<(), Vec<String>> {
+        let mut turn = self.turn.lock();
+        let before = self.published();
+        let from_files = new_files.is_some();
+        let files = new_files.map_or_else(|| Arc::clone(&turn.files), Arc::new);
+        let (stored, from_disk) = match reading {
+            Some(reading) => (Arc::new(reading.stored), reading.from_disk),
+            None => (Arc::clone(&before.stored), before.from_disk),
+        };
+        let mut merged = Merged::of(&files, &stored.upstreams, &mut turn.documents, self.parts.files.rules());
+        let compiled = self.compile(&mut merged, &stored);
+        let snapshot = compiled.inspect_err(|faults| {
+            if from_files {
+                self.parts.files.refused(faults);
+            }
+        })?;
+        turn.overrides.apply(&snapshot, &stored.overrides);
+        let (revision, count) = (snapshot.revision, snapshot.all().count());
+        self.parts.gateway.publish(snapshot);
+        self.parts.authenticator.publish(Directory::of(&stored));
+        self.parts.around.metrics.snapshot_applied(revision);
+        if from_files {
+            self.parts.files.accepted();
+        }
+        merged.tell_what_is_new(&before.merged);
+        turn.files = files;
+        self.published.send_replace(Arc::new(Published { stored, from_disk, merged }));
+        tracing::info!(revision, upstreams = count, "upstreams in force");
+        Ok(())
+    }
+
+    /// An upstream of the API that cannot be built is left out; one of a file keeps the whole from taking effect.
+    fn compile(&self, merged: &mut Merged, stored: &Stored) -> Result<Snapshot, Vec<String>> {
+        loop {
+            let upstreams = merged.in_force().cloned().collect();
+            let previous = self.parts.gateway.snapshot();
+            match Snapshot::compile(stored.revision, upstreams, &previous, &self.parts.around) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(unbuilt) => merged.leave_out(&unbuilt)?,
+            }
+        }
+    }
+
+    /// Keeps on disk what the database said last.
+    async fn keep(self: &Arc<Self>) {
+        if self.parts.kept.is_none() {
+            return;
+        }
+        let mut published = self.published.subscribe();
+        let mut kept = None;
+        loop {
+            let now = Arc::clone(&published.borrow_and_update());
+            if !now.from_disk && kept != Some(now.stored.revision) {
+                let (publisher, stored) = (Arc::clone(self), Arc::clone(&now.stored));
+                let revision = stored.revision;
+                let write = move || publisher.parts.kept.as_ref().map(|kept| kept.write(&stored));
+                match tokio::task::spawn_blocking(write).await {
+                    Ok(Some(Err(error))) => tracing::error!(%error, "the snapshot cannot be kept on disk"),
+                    Err(panicked) => tracing::error!(%panicked, "keeping the snapshot on disk failed"),
+                    Ok(_) => kept = Some(revision),
+                }
+                tokio::time::sleep(KEEP_EVERY).await;
+            }
+            if published.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn note_away(&self, error: &SchemaError) {
+        let mut away = self.away.lock();
+        let (reason, revision) = (error.to_string(), self.published().stored.revision);
+        if away.as_ref().is_none_or(|away| away.reason != reason) {
+            tracing::warn!(reason, revision, "the database cannot be read; what was in force stays");
+        }
+        let since = away.as_ref().map_or_else(Instant::now, |away| away.since);
+        *away = Some(Away { since, reason });
+    }
+
+    fn note_back(&self) {
+        if let Some(away) = self.away.lock().take() {
+            tracing::info!(after = ?away.since.elapsed(), "the database can be read again");
+        }
     }
 }

@@ -1,22 +1,18 @@
-//! Upstreams from files: read, checked as a whole, published to the data plane, watched for edits.
+//! Upstreams from files: read, checked as a whole, watched for edits.
 //!
-//! A bad edit changes nothing: the last good set stays in force, and the fault is logged and counted. Watching is by
-//! asking for the files' state a few times a second, which also sees the symbolic links that Kubernetes swaps under a
-//! mounted ConfigMap.
+//! A file's fallbacks lead to files only, so that files can be judged wherever they are. Watching is by asking for the
+//! files' state a few times a second, which also sees the symbolic links that Kubernetes swaps under a mounted ConfigMap.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use tokio::time::MissedTickBehavior;
-use tokio_util::sync::CancellationToken;
 
-use crate::gateway::Gateway;
-use crate::gateway::snapshot::{Snapshot, Surroundings};
 use crate::models::document::{self, Rules};
 use crate::models::fault::Fault;
 use crate::models::policy::Upstream;
+use crate::telemetry::metrics::Metrics;
 
 /// Where upstream documents come from.
 #[derive(Debug, Clone)]
@@ -33,9 +29,6 @@ pub enum Source {
         text: &'static str,
     },
 }
-
-/// How often watched files are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Most files of one folder.
 const MOST_FILES: usize = 10_000;
@@ -120,79 +113,50 @@ impl FileFaults {
     }
 }
 
-/// Publishes what the files say.
-pub struct UpstreamsService {
+/// The watched source.
+pub struct UpstreamFiles {
     source: Source,
     rules: Rules,
-    gateway: Arc<Gateway>,
-    around: Surroundings,
     faults: FileFaults,
+    metrics: Arc<Metrics>,
     /// The files' state when they were last read.
     seen: Mutex<FilesState>,
 }
 
-impl UpstreamsService {
-    /// A service over one source; nothing is published yet.
-    pub fn new(
-        source: Source,
-        rules: Rules,
-        gateway: Arc<Gateway>,
-        around: Surroundings,
-        faults: FileFaults,
-    ) -> Self {
-        Self { source, rules, gateway, around, faults, seen: Mutex::default() }
+impl UpstreamFiles {
+    /// Over one source; nothing is read yet.
+    pub fn new(source: Source, rules: Rules, faults: FileFaults, metrics: Arc<Metrics>) -> Self {
+        Self { source, rules, faults, metrics, seen: Mutex::default() }
     }
 
-    /// Reads the source and publishes it, or says everything that is wrong with it and publishes nothing.
-    pub fn load(&self) -> Result<(), Vec<String>> {
+    /// Reads the source, or says everything that is wrong with it.
+    pub fn read(&self) -> Result<Vec<Upstream>, Vec<String>> {
         // Before reading: an edit during the reading is then seen as a change by the next look.
         *self.seen.lock() = state(&self.source);
-        let loaded = read(&self.source, &self.rules)
+        read(&self.source, &self.rules)
             .map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>())
-            .and_then(|upstreams| {
-                Snapshot::compile(upstreams, &self.gateway.snapshot(), &self.around)
-                    .map_err(|fault| vec![fault])
-            });
-        match loaded {
-            Ok(snapshot) => {
-                let (revision, count) = (snapshot.revision, snapshot.all().count());
-                self.gateway.publish(snapshot);
-                self.around.metrics.snapshot_applied(revision);
-                self.around.metrics.upstream_files_accepted();
-                self.faults.0.lock().clear();
-                tracing::info!(revision, upstreams = count, "upstreams in force");
-                Ok(())
-            }
-            Err(faults) => {
-                self.around.metrics.upstream_files_refused();
-                self.faults.0.lock().clone_from(&faults);
-                Err(faults)
-            }
-        }
     }
 
-    /// Loads again whenever the files change, until `stop`.
-    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
-            let service = Arc::clone(&self);
-            if let Err(panicked) = tokio::task::spawn_blocking(move || service.look()).await {
-                tracing::error!(%panicked, "looking at the upstream files failed");
-            }
-        }
+    /// Whether it is another one than was last read.
+    pub fn changed(&self) -> bool {
+        state(&self.source) != *self.seen.lock()
     }
 
-    fn look(&self) {
-        if state(&self.source) == *self.seen.lock() {
-            return;
-        }
-        if let Err(faults) = self.load() {
-            for fault in &faults {
-                tracing::error!(fault, "upstream file refused; the last good version stays in force");
-            }
-        }
+    /// What documents may do.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What was read took effect.
+    pub(super) fn accepted(&self) {
+        self.metrics.upstream_files_accepted();
+        self.faults.0.lock().clear();
+    }
+
+    /// What was read does not take effect.
+    pub(super) fn refused(&self, faults: &[String]) {
+        self.metrics.upstream_files_refused();
+        self.faults.0.lock().clone_from(&faults.to_vec());
     }
 }
 

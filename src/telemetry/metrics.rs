@@ -23,8 +23,8 @@ mod upstreams;
 
 pub use exposition::Format;
 pub use labels::{
-    AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome, RetryReason,
-    TransitionReason,
+    AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
+    RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{BreakerReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
@@ -43,6 +43,7 @@ pub struct Metrics {
     snapshot_applied_ms: AtomicU64,
     files_valid: AtomicBool,
     file_errors: AtomicU64,
+    file_loads: AtomicU64,
     draining: AtomicBool,
     process: ProcessCollector,
 }
@@ -59,6 +60,7 @@ impl Metrics {
             snapshot_applied_ms: AtomicU64::new(0),
             files_valid: AtomicBool::new(true),
             file_errors: AtomicU64::new(0),
+            file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             process: ProcessCollector::for_self(),
         }
@@ -82,9 +84,10 @@ impl Metrics {
         self.snapshot_applied_ms.store(now.as_millis() as u64, Relaxed);
     }
 
-    /// The watched upstream files are all valid.
+    /// The watched upstream files are all valid, and what they say took effect.
     pub fn upstream_files_accepted(&self) {
         self.files_valid.store(true, Relaxed);
+        self.file_loads.fetch_add(1, Relaxed);
     }
 
     /// A watched upstream file turned bad; the last good version stays in force.
@@ -101,6 +104,16 @@ impl Metrics {
     /// One answered request of the control plane. `route` is the template it matched, `None` when none did.
     pub fn http_request(&self, method: &Method, route: Option<&str>, status: StatusCode, took: Duration) {
         self.control.record(method, route, status, took);
+    }
+
+    /// A request of the control plane was refused because this limit was reached.
+    pub fn rate_limited(&self, limit: RateLimit) {
+        self.control.limited.add(limit);
+    }
+
+    /// Somebody's credential, login or refresh was refused.
+    pub fn auth_failure(&self, reason: AuthFailure) {
+        self.control.auth_failures.add(reason);
     }
 
     /// Everything as one document, `readings` being the state of the components at this moment.

@@ -19,7 +19,7 @@ pub(super) fn shape(mut document: Value) -> Value {
     close_request_schemas(&mut document);
     for_each_operation(&mut document, |operation| {
         say_public(operation);
-        name_likely_refusals(operation);
+        name_refusals(operation);
     });
     move_headers_to_components(&mut document);
     drop_unused_components(&mut document);
@@ -104,16 +104,22 @@ fn say_public(operation: &mut Map<String, Value>) {
     operation.entry("security").or_insert(json!([]));
 }
 
-/// `default` covers every failure, but readers and linters look for the likely ones by number: 400 where something can
-/// be sent wrong, 404 where the path names something.
-fn name_likely_refusals(operation: &mut Map<String, Value>) {
+/// poem-openapi writes every failure as `default`. progenitor takes that for a success as well, and refuses a document
+/// whose two answers differ, so the two ranges stand instead. Readers and linters look for the likely ones by number:
+/// 400 where something can be sent wrong, 404 where the path names something.
+fn name_refusals(operation: &mut Map<String, Value>) {
     let parameters = operation.get("parameters").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let fallible = !parameters.is_empty() || operation.contains_key("requestBody");
     let named = parameters.iter().any(|parameter| parameter["in"] == "path");
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
-    let Some(failure) = responses.get("default").cloned() else { return };
-    let likely = [("400", fallible, "The request is not valid."), ("404", named, "There is no such thing.")];
-    for (status, _, description) in likely.into_iter().filter(|(_, likely, _)| *likely) {
+    let Some(failure) = responses.remove("default") else { return };
+    let refusals = [
+        ("400", fallible, "The request is not valid."),
+        ("404", named, "There is no such thing."),
+        ("4XX", true, "It was refused; the problem's `type` says why."),
+        ("5XX", true, "It failed through no fault of the request."),
+    ];
+    for (status, _, description) in refusals.into_iter().filter(|(_, possible, _)| *possible) {
         let mut response = failure.clone();
         response["description"] = json!(description);
         responses.entry(status).or_insert(response);

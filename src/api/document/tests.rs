@@ -36,7 +36,7 @@ fn the_yaml_says_what_the_json_says() {
 
 #[test]
 fn the_handlers_describe_nothing_twice() {
-    strict::parse(&raw_text()).unwrap();
+    json::parse(raw_text().as_bytes()).unwrap();
 }
 
 #[test]
@@ -51,7 +51,8 @@ fn every_operation_has_a_snake_case_id_a_group_and_words() {
         assert!(ids.insert(id), "{id} twice");
         assert_eq!(operation["tags"].as_array().map(Vec::len), Some(1), "{id}");
         assert!(operation["summary"].is_string() && operation["description"].is_string(), "{id}");
-        assert!(operation["responses"]["default"].is_object(), "{id}");
+        let described = |statuses: &str| operation["responses"][statuses].is_object();
+        assert!(described("4XX") && described("5XX"), "{id}");
     }
     assert_eq!(Vec::from_iter(ids), ["get_breaker", "get_health", "list_breakers"]);
 }

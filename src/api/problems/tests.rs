@@ -77,3 +77,24 @@ async fn a_refused_method_learns_which_are_allowed() {
     assert_eq!(told(refuse(), "/b").await.1.as_deref(), Some("GET, HEAD"));
     assert_eq!(told(refuse(), "/a/1/more").await.1, None);
 }
+
+async fn header(error: Failure, name: poem::http::HeaderName) -> Option<String> {
+    let refuse = parking_lot::Mutex::new(Some(error));
+    let endpoint = make_sync(move |_| Err::<(), _>(Error::from(ApiError(refuse.lock().take().unwrap()))));
+    let response = Problems::new(&json!({}), []).around(endpoint).get_response(Request::default()).await;
+    response.header(name).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn who_has_not_proved_who_it_is_learns_how() {
+    let challenge = header(Failure::unauthorized("Sign in."), WWW_AUTHENTICATE).await;
+    assert_eq!(challenge.as_deref(), Some("Bearer realm=\"levee\""));
+    assert_eq!(header(Failure::forbidden("No."), WWW_AUTHENTICATE).await, None);
+}
+
+#[tokio::test]
+async fn when_to_come_back_is_said_in_whole_seconds() {
+    let limited = Failure::rate_limited("Too many.", Duration::from_millis(1200));
+    assert_eq!(header(limited, RETRY_AFTER).await.as_deref(), Some("2"));
+    assert_eq!(header(Failure::unavailable("gone"), RETRY_AFTER).await.as_deref(), Some("1"));
+}

@@ -82,6 +82,11 @@ impl Breaker {
         self.circuit.set_mode(mode, reason, expires, self.circuit.clock.now());
     }
 
+    /// Takes an operator's decision back: the policy's own mode returns. Without one nothing changes.
+    pub fn release(&self) {
+        self.circuit.release_mode(self.circuit.clock.now());
+    }
+
     /// The breaker at this moment.
     pub fn view(&self) -> View {
         let circuit = &self.circuit;

@@ -154,6 +154,16 @@ impl Circuit {
         self.enter(&mut book, mode, Some(note.into()), until, Reason::Operator, now);
     }
 
+    /// An operator takes the mode back.
+    pub(super) fn release_mode(&self, now: u64) {
+        let mut book = self.book.lock();
+        if book.overridden {
+            let mode = configured_mode(&self.active.load().settings);
+            book.overridden = false;
+            self.enter(&mut book, mode, None, NEVER, Reason::Operator, now);
+        }
+    }
+
     /// An operator's mode is over: the policy's takes its place.
     pub(super) fn expire_mode(&self, now: u64) {
         let mut book = self.book.lock();

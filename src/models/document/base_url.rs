@@ -112,3 +112,15 @@ fn literal(host: &str) -> Option<IpAddr> {
     }
     host.parse().ok()
 }
+
+/// Ends of names that public DNS has none of (RFC 6761, RFC 6762, RFC 8375, ICANN's `internal`, Kubernetes' services).
+const PRIVATE_ENDS: &[&str] = &[".localhost", ".local", ".internal", ".home.arpa", ".svc"];
+
+/// Whether a host cannot be a public one: an address in a range that needs the deployer's leave, or a name that only
+/// a local resolver knows.
+pub(super) fn is_private(host: &str) -> bool {
+    literal(host).map_or_else(
+        || !host.contains('.') || PRIVATE_ENDS.iter().any(|end| host.ends_with(end)),
+        |address| address::refuse(address, &[], None).is_some(),
+    )
+}

@@ -3,7 +3,9 @@
 use super::*;
 use crate::models::fault::Fault;
 
+mod access;
 mod blocks;
+mod credentials;
 mod defaults;
 mod examples;
 mod files;

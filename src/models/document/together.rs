@@ -11,10 +11,13 @@ type ByName<'u> = BTreeMap<&'u str, &'u Upstream>;
 /// Adds what is wrong between `upstreams`, which are those of all files.
 ///
 /// A fallback to an upstream whose own document is among the `faults` is not called unknown.
-pub fn check_together(upstreams: &[Upstream], faults: &mut Vec<Fault>) {
+pub fn check_together<'u>(
+    upstreams: impl IntoIterator<Item = &'u Upstream> + Clone,
+    faults: &mut Vec<Fault>,
+) {
     let unread: BTreeSet<String> = faults.iter().filter_map(|fault| fault.upstream.clone()).collect();
     let mut by_name = ByName::new();
-    for upstream in upstreams {
+    for upstream in upstreams.clone() {
         if let Some(first) = by_name.get(upstream.name.as_str()) {
             let reason = format!("`{}` is already defined at {}", upstream.name, first.origin);
             faults.push(fault(upstream, "metadata.name".to_owned(), reason));
@@ -29,6 +32,12 @@ pub fn check_together(upstreams: &[Upstream], faults: &mut Vec<Fault>) {
             }
         }
     }
+    check_cycles(&by_name, faults);
+}
+
+/// Adds each circle of fallbacks, once, as a fault of the upstream that closes it.
+pub fn check_circles<'u>(upstreams: impl IntoIterator<Item = &'u Upstream>, faults: &mut Vec<Fault>) {
+    let by_name = upstreams.into_iter().map(|upstream| (upstream.name.as_str(), upstream)).collect();
     check_cycles(&by_name, faults);
 }
 

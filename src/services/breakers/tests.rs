@@ -18,18 +18,12 @@ fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
         calls: 0,
         failures: 0,
         slow: 0,
+        forced: None,
     }
 }
 
-fn service() -> BreakersService {
-    BreakersService::new(|| {
-        vec![
-            report("rates", Some("quote")),
-            report("mail", None),
-            report("rates", None),
-            report("maps", None),
-        ]
-    })
+fn all() -> Vec<BreakerReport> {
+    vec![report("rates", Some("quote")), report("mail", None), report("rates", None), report("maps", None)]
 }
 
 fn names(page: &BreakerPage) -> Vec<String> {
@@ -41,29 +35,45 @@ fn names(page: &BreakerPage) -> Vec<String> {
 
 #[test]
 fn pages_follow_each_other_without_a_gap_and_the_last_has_no_next() {
-    let first = service().list(None, 2);
+    let first = page(all(), None, 2);
     assert_eq!(names(&first), ["mail/", "maps/"]);
-    let second = service().list(first.next.as_ref(), 2);
+    let second = page(all(), first.next.as_ref(), 2);
     assert_eq!(names(&second), ["rates/", "rates/quote"]);
     assert_eq!(second.next, None);
 }
 
 #[test]
 fn a_breaker_that_vanishes_between_two_pages_hides_no_other() {
-    let first = service().list(None, 2);
-    let shorter = BreakersService::new(|| vec![report("rates", None), report("mail", None)]);
-    assert_eq!(names(&shorter.list(first.next.as_ref(), 2)), ["rates/"]);
+    let first = page(all(), None, 2);
+    let fewer = vec![report("rates", None), report("mail", None)];
+    assert_eq!(names(&page(fewer, first.next.as_ref(), 2)), ["rates/"]);
 }
 
 #[test]
-fn an_operation_without_a_breaker_of_its_own_is_not_found() {
+fn a_decision_whose_time_is_over_is_not_shown() {
+    let set = OffsetDateTime::now_utc();
+    let forced = |expires: Option<OffsetDateTime>| BreakerOverride {
+        upstream: "rates".to_owned(),
+        operation: None,
+        mode: ForcedMode::Open,
+        reason: "they asked us to".to_owned(),
+        expires,
+        set,
+        set_by: "user:ada@example.com".to_owned(),
+    };
+    let shown = |expires, operation| in_force(&[forced(expires)], &report("rates", operation));
+    assert_eq!(shown(None, None).unwrap().reason, "they asked us to");
+    assert!(shown(Some(set + Duration::from_secs(60)), None).is_some());
+    assert!(shown(Some(set - Duration::from_secs(1)), None).is_none());
+    assert!(shown(None, Some("quote")).is_none(), "another breaker");
+}
+
+#[test]
+fn who_is_not_found_is_named() {
     let key = |operation: Option<&str>| BreakerKey {
         upstream: "rates".to_owned(),
         operation: operation.map(str::to_owned),
     };
-    assert_eq!(service().get(&key(Some("quote"))).unwrap().operation.as_deref(), Some("quote"));
-    assert_eq!(service().get(&key(None)).unwrap().operation, None);
-    let failure = service().get(&key(Some("other"))).unwrap_err();
-    assert_eq!(failure.kind(), Kind::NotFound);
-    assert!(failure.message().contains("other"), "{failure}");
+    assert_eq!(unknown(&key(None)).kind(), Kind::NotFound);
+    assert!(unknown(&key(Some("other"))).message().contains("other"));
 }

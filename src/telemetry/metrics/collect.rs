@@ -19,11 +19,23 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     build.gauge(&[&metrics.version, &metrics.revision], 1.0);
     let mut file_errors = family::FILE_ERRORS.open();
     file_errors.count(&[], metrics.file_errors.load(Relaxed));
+    let mut file_loads = family::FILE_LOADS.open();
+    file_loads.count(&[], metrics.file_loads.load(Relaxed));
+    let mut dependencies = family::DEPENDENCY_UP.open();
+    for (dependency, up) in &readings.dependencies {
+        dependencies.gauge(&[dependency], f64::from(u8::from(*up)));
+    }
     let mut connections = family::CONNECTIONS.open();
     for (listener, open) in &readings.connections {
         connections.gauge(&[listener.text()], *open as f64);
     }
-    let mut families = vec![build.close(), file_errors.close(), connections.close()];
+    let mut families = vec![
+        build.close(),
+        file_errors.close(),
+        file_loads.close(),
+        dependencies.close(),
+        connections.close(),
+    ];
     families.extend([
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),

@@ -7,9 +7,9 @@ use http::{Method, StatusCode};
 use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 
-use super::counts::Durations;
-use super::families::{HTTP_DURATION, HTTP_REQUESTS};
-use super::labels::MethodLabel;
+use super::counts::{Counts, Durations};
+use super::families::{AUTH_FAILURES, HTTP_DURATION, HTTP_REQUESTS, RATE_LIMITED};
+use super::labels::{AuthFailure, MethodLabel, RateLimit};
 
 /// Routes with a label of their own: more than there are, so that a path used by mistake stays bounded.
 const CAP: usize = 200;
@@ -19,6 +19,8 @@ const OTHER: &str = "_other";
 #[derive(Debug, Default)]
 pub(super) struct ControlPlane {
     routes: Mutex<BTreeMap<String, Route>>,
+    pub(super) limited: Counts<RateLimit>,
+    pub(super) auth_failures: Counts<AuthFailure>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl ControlPlane {
         }
     }
 
-    pub(super) fn collect(&self) -> [MetricFamily; 2] {
+    pub(super) fn collect(&self) -> [MetricFamily; 4] {
         let (mut requests, mut durations) = (HTTP_REQUESTS.open(), HTTP_DURATION.open());
         for (template, route) in &*self.routes.lock() {
             for ((method, status), count) in &route.answers {
@@ -49,6 +51,10 @@ impl ControlPlane {
             }
             durations.durations(&[template], &route.durations);
         }
-        [requests.close(), durations.close()]
+        let mut limited = RATE_LIMITED.open();
+        limited.counts(&[], &self.limited);
+        let mut refused = AUTH_FAILURES.open();
+        refused.counts(&[], &self.auth_failures);
+        [requests.close(), durations.close(), limited.close(), refused.close()]
     }
 }

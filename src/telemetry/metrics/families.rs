@@ -122,12 +122,20 @@ families! {
         "1 while the watched upstream files are valid, 0 while a bad edit is held back.";
     FILE_ERRORS "levee_upstream_file_errors_total" COUNTER []
         "Times the watched upstream files were found bad.";
+    FILE_LOADS "levee_upstream_file_loads_total" COUNTER []
+        "Versions of the watched upstream files that took effect.";
+    DEPENDENCY_UP "levee_dependency_up" GAUGE ["dependency"]
+        "1 while it answers.";
     DRAINING "levee_draining" GAUGE []
         "1 once the process drains.";
     HTTP_REQUESTS "levee_http_requests_total" COUNTER ["method", "route", "status"]
         "Requests answered by the control plane, by route template.";
     HTTP_DURATION "levee_http_request_duration_seconds" HISTOGRAM ["route"]
         "Time of a control plane request, by route template.";
+    RATE_LIMITED "levee_rate_limited_total" COUNTER ["scope"]
+        "Requests the control plane refused, by the limit that was reached.";
+    AUTH_FAILURES "levee_auth_failures_total" COUNTER ["reason"]
+        "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
     BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]

@@ -271,6 +271,46 @@ label! {
 }
 
 label! {
+    /// What limits how many requests of the control plane.
+    pub enum RateLimit {
+        /// An address that did not prove who it is.
+        Anonymous = "anonymous",
+        /// An address at the routes where secrets are tried.
+        Auth = "auth",
+        /// Failures for one account from one address.
+        AuthFailures = "auth_failures",
+        /// A principal of the class low.
+        Low = "low",
+        /// A principal of the class normal.
+        Normal = "normal",
+        /// A principal of the class high.
+        High = "high",
+    }
+}
+
+label! {
+    /// Why a credential, a login or a refresh was refused.
+    pub enum AuthFailure {
+        /// A key or token whose form, checksum or signature is wrong.
+        Malformed = "malformed",
+        /// A key that was never issued, or was revoked.
+        Unknown = "unknown",
+        /// A key or token whose time is over.
+        Expired = "expired",
+        /// A key or token of somebody disabled or deleted, or from before the password changed.
+        Disabled = "disabled",
+        /// An address and a password that do not belong together.
+        Password = "password",
+        /// A refresh token that does not count.
+        Refresh = "refresh",
+        /// A refresh token that was used before.
+        Reuse = "reuse",
+        /// A password reset that does not count.
+        Reset = "reset",
+    }
+}
+
+label! {
     /// Request methods; what is not in the list counts as `_other`.
     pub(super) enum MethodLabel {
         /// GET.

@@ -13,6 +13,8 @@ pub struct Readings {
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
+    /// What we stand on, and whether it answers: `database`.
+    pub dependencies: Vec<(&'static str, bool)>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
 }

@@ -20,6 +20,7 @@ fn readings(names: &[&str]) -> Readings {
         breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
     };
     Readings {
+        dependencies: vec![("database", true)],
         cache_bytes: 42,
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
@@ -52,6 +53,7 @@ fn zero_series_exist_from_the_start() {
         r#"levee_cache_requests_total{upstream="rates",result="hit_for_miss"} 0"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="",to="open",reason="failure_rate"} 0"#,
         "levee_upstream_file_errors_total 0",
+        "levee_upstream_file_loads_total 0",
         "levee_upstream_files_valid 1",
         "levee_draining 0",
         "levee_snapshot_revision 0",
@@ -103,6 +105,7 @@ fn readings_show_as_gauges() {
         r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
         r#"levee_connections{listener="proxy"} 5"#,
+        r#"levee_dependency_up{dependency="database"} 1"#,
         "levee_cache_bytes 42",
     ] {
         has(&document, line);

@@ -9,8 +9,18 @@ fn lines(text: &str) -> Vec<&str> {
 #[test]
 fn a_good_file_is_silent() {
     let folder = folder();
-    write(&folder, "good.yaml", &document("rates", "  url: https://api.example.com/v1\n"));
+    let open = "  url: https://api.example.com/v1\n  access: { allow: [any_authenticated] }\n";
+    write(&folder, "good.yaml", &document("rates", open));
     assert_eq!(run(&folder, &["check", "good.yaml"]), (0, String::new(), String::new()));
+}
+
+#[test]
+fn an_upstream_that_nobody_may_call_is_mentioned() {
+    let folder = folder();
+    write(&folder, "closed.yaml", &document("rates", "  url: https://api.example.com/v1\n"));
+    let note = "closed.yaml:1: spec.access.allow: note: names nobody, so nobody may call `rates`\n";
+    assert_eq!(run(&folder, &["check", "closed.yaml"]), (0, String::new(), note.to_owned()));
+    assert_eq!(run(&folder, &["check", "closed.yaml", "--dev"]), (0, String::new(), String::new()));
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-async fn until_revision(app: &TestApp, revision: f64) {
+async fn until_loaded(app: &TestApp, times: f64) {
     until("the edit is in force", SOON, async || {
-        app.metric("levee_snapshot_revision").await == Some(revision)
+        app.metric("levee_upstream_file_loads_total").await == Some(times)
     })
     .await;
 }
@@ -46,7 +46,7 @@ async fn a_call_in_flight_ends_under_the_policy_it_began_with() {
     until("both are under way", SOON, async || server.seen_in_all() == 2).await;
     let short = "timeout: { total: 300ms, idleBody: 100ms }\nconcurrency: { limit: 1, queue: 0 }\n";
     app.rewrite_upstreams(&document("api", &other.url(), &spec(short)));
-    until_revision(&app, 2.0).await;
+    until_loaded(&app, 2.0).await;
     other.script("/held", [Reply::ok("new").into()]);
     assert_eq!(get(&app, "/held").await.text(), "new", "a new call goes where the edit says");
     assert_eq!(reading.read_answer().await.unwrap().body, b"0123456789");
@@ -76,7 +76,7 @@ async fn a_bad_edit_keeps_the_last_good_version_and_is_reported_everywhere() {
         assert!(app.log().iter().any(logged), "every fault is logged: {told}");
     }
     assert_eq!(get(&app, "/reset").await.text(), "good");
-    assert_eq!(app.metric("levee_snapshot_revision").await, Some(1.0));
+    assert_eq!(app.metric("levee_upstream_file_loads_total").await, Some(1.0));
     assert_eq!(app.metric("levee_upstream_file_errors_total").await, Some(1.0));
     assert_eq!(client::get(app.ops, "/readyz").await.status, 200);
     app.rewrite_upstreams(&answering(&server, "better"));
@@ -99,7 +99,7 @@ async fn a_removed_upstream_is_unknown_and_its_series_go() {
     until("it is in flight", SOON, async || gate.waiting() == 1).await;
     assert!(series().await > 10);
     app.rewrite_upstreams(&keep);
-    until_revision(&app, 2.0).await;
+    until_loaded(&app, 2.0).await;
     let unknown = get(&app, "/ok").await;
     assert_eq!((unknown.status.as_u16(), problem(&unknown).as_str()), (404, "unknown-upstream"));
     assert_eq!(series().await, 0);
@@ -126,7 +126,7 @@ async fn what_has_memory_survives_an_edit_of_something_else() {
     }
     let connections = server.connections_accepted();
     app.rewrite_upstreams(&spec("21s"));
-    until_revision(&app, 2.0).await;
+    until_loaded(&app, 2.0).await;
     assert_eq!(get(&app, "/kept").await.header("levee-answer"), "cache");
     assert_eq!(window(&app).await, (3, 2), "what the breaker saw counts on");
     get(&app, "/status/503").await;

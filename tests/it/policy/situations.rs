@@ -104,8 +104,10 @@ async fn a_policy_changed_while_open_keeps_the_open_period_under_way() {
     trip(&app).await;
     let since = breaker(&app).await["since"].clone();
     app.rewrite_upstreams(&document("1ms"));
-    until("the edit is in force", SOON, async || app.metric("levee_snapshot_revision").await == Some(2.0))
-        .await;
+    until("the edit is in force", SOON, async || {
+        app.metric("levee_upstream_file_loads_total").await == Some(2.0)
+    })
+    .await;
     let refused = get(&app, "/ok").await;
     let retry_after: u64 = refused.header("retry-after").parse().unwrap();
     assert_eq!(problem(&refused), "circuit-open");
@@ -123,8 +125,10 @@ async fn a_policy_changed_while_open_does_not_lengthen_the_open_period_either() 
     let app = TestApp::start(document("2s")).await;
     trip(&app).await;
     app.rewrite_upstreams(&document("1h"));
-    until("the edit is in force", SOON, async || app.metric("levee_snapshot_revision").await == Some(2.0))
-        .await;
+    until("the edit is in force", SOON, async || {
+        app.metric("levee_upstream_file_loads_total").await == Some(2.0)
+    })
+    .await;
     until_served(&app).await;
     assert_eq!(transitions(&app, "half_open", "period_over").await, 1);
 }

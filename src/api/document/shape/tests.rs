@@ -112,7 +112,7 @@ fn an_operation_without_credentials_says_so_and_another_keeps_its_own() {
 }
 
 #[test]
-fn likely_refusals_are_named_where_they_can_happen() {
+fn refusals_are_named_where_they_can_happen_and_none_is_called_default() {
     let failure = json!({ "description": "A failure." });
     let responses = json!({ "default": failure });
     let parameter = |place: &str| json!([{ "name": "x", "in": place }]);
@@ -124,9 +124,9 @@ fn likely_refusals_are_named_where_they_can_happen() {
     let statuses = |method: &str| -> Vec<String> {
         shaped["paths"]["/things"][method]["responses"].as_object().unwrap().keys().cloned().collect()
     };
-    assert_eq!(statuses("get"), ["default"]);
-    assert_eq!(statuses("put"), ["400", "default"]);
-    assert_eq!(statuses("post"), ["400", "404", "default"]);
+    assert_eq!(statuses("get"), ["4XX", "5XX"]);
+    assert_eq!(statuses("put"), ["400", "4XX", "5XX"]);
+    assert_eq!(statuses("post"), ["400", "404", "4XX", "5XX"]);
 }
 
 #[test]

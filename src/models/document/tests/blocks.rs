@@ -339,8 +339,6 @@ fn what_is_designed_but_not_built_says_so() {
     for field in [
         "hedge",
         "quota",
-        "credentials",
-        "access",
         "faults",
         "egressProxy",
         "tls.clientCert",

@@ -6,7 +6,7 @@ use crate::models::address::LOOPBACK;
 const EXAMPLES: &str = include_str!("../../../../examples/upstreams.yaml");
 
 fn dev() -> Rules {
-    Rules { allowed_cidrs: LOOPBACK.to_vec() }
+    Rules { allowed_cidrs: LOOPBACK.to_vec(), ..Rules::default() }
 }
 
 #[test]

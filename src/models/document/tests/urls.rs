@@ -104,18 +104,18 @@ fn a_literal_that_may_not_be_dialled_is_refused_by_the_name_of_its_range() {
     ] {
         assert!(refused(text, &nobody).contains("does not dial"), "{text}");
     }
-    let dev = Rules { allowed_cidrs: LOOPBACK.to_vec() };
+    let dev = Rules { allowed_cidrs: LOOPBACK.to_vec(), ..Rules::default() };
     for text in ["http://127.0.0.1:9090", "http://localhost", "http://[::1]"] {
         assert!(url(text, &dev).is_ok(), "{text}");
     }
-    let allowed = Rules { allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()] };
+    let allowed = Rules { allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()], ..Rules::default() };
     assert!(url("http://10.0.0.1", &allowed).is_ok());
     assert!(refused("http://127.0.0.1", &allowed).contains("loopback"));
 }
 
 #[test]
 fn a_document_narrows_the_private_ranges_and_cannot_widen_them() {
-    let rules = Rules { allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()] };
+    let rules = Rules { allowed_cidrs: vec!["10.0.0.0/8".parse().unwrap()], ..Rules::default() };
     let spec =
         |range: &str| document(&format!("url: http://10.1.2.3\nnetwork: {{ allowCidrs: ['{range}'] }}"));
     let (upstreams, faults) = read(&spec("10.1.0.0/16"), &rules);

@@ -1,4 +1,5 @@
-# From lines of "round server work µs-per-request requests-per-second": medians, and each server's ratio to nginx.
+# From lines of "round server work µs-per-request requests-per-second": medians, and each server's ratio
+# to the one called `base` in the same round. `works` are the kinds of work, in the order to print.
 
 function median(values, count,    i, j, held) {
     for (i = 2; i <= count; i++) {
@@ -19,15 +20,17 @@ function median(values, count,    i, j, held) {
 END {
     titles["plain"] = "pass-through with full policy"
     titles["cached"] = "cache hit"
-    split("plain cached", works, " ")
-    for (w = 1; w <= 2; w++) {
-        work = works[w]
-        printf "\n%-30s %12s %10s %12s   %s\n", titles[work], "CPU µs/req", "× nginx", "requests/s", "CPU µs/req by round"
+    titles["me"] = "GET /api/v1/auth/me"
+    titles["upstream"] = "GET /api/v1/upstreams/{name}"
+    work_count = split(works, work_list, " ")
+    for (w = 1; w <= work_count; w++) {
+        work = work_list[w]
+        printf "\n%-30s %12s %10s %12s   %s\n", titles[work], "CPU µs/req", "× " base, "requests/s", "CPU µs/req by round"
         for (s = 1; s <= server_count; s++) {
             all = ""
             for (r = 1; r <= rounds; r++) {
                 m[r] = micros[servers[s], work, r]
-                ratio[r] = m[r] / micros["nginx", work, r]
+                ratio[r] = m[r] / micros[base, work, r]
                 q[r] = rate[servers[s], work, r]
                 all = all sprintf(" %6.2f", m[r])
             }

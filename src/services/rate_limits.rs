@@ -1,0 +1,237 @@
+//! How much each client may ask of the control plane. The limits are held here in memory; where several replicas share
+//! them, another store takes the place of [`Times`] behind the same methods.
+//!
+//! Each limit is a GCRA (ITU-T I.371, the leaky bucket as a meter): one instant per client, the time at which all it has
+//! asked for will have been earned. No timer runs, and a client that stays away costs nothing.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::error::Failure;
+use crate::models::principal::{Class, Principal};
+use crate::telemetry::metrics::{Metrics, RateLimit};
+
+/// Clients remembered at most. Beyond it those are forgotten that were seen once and not again, so a flood of new
+/// addresses drives itself out and not who is held back already.
+const REMEMBERED: usize = 100_000;
+
+/// So many requests at once, earned back evenly over the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Requests.
+    pub requests: u32,
+    /// The time in which as many are earned back.
+    pub window: Duration,
+}
+
+impl Quota {
+    /// Of every limit.
+    pub const fn of(limit: RateLimit) -> Self {
+        let (requests, seconds) = match limit {
+            RateLimit::Anonymous => (100, 15 * 60),
+            RateLimit::Auth => (10, 60),
+            RateLimit::AuthFailures => (5, 15 * 60),
+            RateLimit::Low => (60, 60),
+            RateLimit::Normal => (600, 60),
+            RateLimit::High => (6000, 60),
+        };
+        Self { requests, window: Duration::from_secs(seconds) }
+    }
+
+    /// In which one request is earned back, nanoseconds.
+    fn interval(self) -> u64 {
+        self.nanos() / u64::from(self.requests)
+    }
+
+    fn nanos(self) -> u64 {
+        self.window.as_nanos() as u64
+    }
+}
+
+/// Where a client stands after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The limit it was counted against.
+    pub limit: RateLimit,
+    /// Requests it could still make at once.
+    pub remaining: u32,
+    /// Until all of them are earned back.
+    pub reset: Duration,
+    /// Refused: when one will be earned back.
+    pub refused: Option<Duration>,
+}
+
+/// Counts requests against limits.
+#[derive(Clone)]
+pub struct RateLimits {
+    held: Option<Arc<Held>>,
+}
+
+struct Held {
+    times: Times,
+    metrics: Arc<Metrics>,
+    began: Instant,
+    hashers: [RandomState; 2],
+}
+
+/// The instant at which a client will have earned all it asked for, nanoseconds since the start.
+type Times = Cache<Client, Arc<AtomicU64>>;
+
+/// A client under one limit. What names it may be long and is chosen by strangers, so only a keyed hash is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Client(RateLimit, u128);
+
+impl RateLimits {
+    /// No limits at all, for `levee dev`.
+    pub fn off() -> Self {
+        Self { held: None }
+    }
+
+    /// Held in this process alone.
+    pub fn local(metrics: Arc<Metrics>) -> Self {
+        let hashers = [RandomState::new(), RandomState::new()];
+        let times = Cache::new(REMEMBERED);
+        Self { held: Some(Arc::new(Held { times, metrics, began: Instant::now(), hashers })) }
+    }
+
+    /// A request by somebody who proved who it is; its class says how many it may make.
+    pub fn principal(&self, principal: &Principal) -> Option<Standing> {
+        let limit = match principal.class {
+            Class::Low => RateLimit::Low,
+            Class::Normal => RateLimit::Normal,
+            Class::High => RateLimit::High,
+        };
+        self.held.as_ref().map(|held| held.take(held.client(limit, principal.id)))
+    }
+
+    /// A request by somebody who did not.
+    pub fn anonymous(&self, address: Option<IpAddr>) -> Option<Standing> {
+        self.held.as_ref().map(|held| held.take(held.client(RateLimit::Anonymous, network(address))))
+    }
+
+    /// A request to where secrets are tried: signing in, refreshing, changing and resetting a password.
+    pub fn auth(&self, address: Option<IpAddr>) -> Option<Standing> {
+        self.held.as_ref().map(|held| held.take(held.client(RateLimit::Auth, network(address))))
+    }
+
+    /// Whether this account may be tried from this address: ask before looking at a password, and tell
+    /// [`failed`](Self::failed) when it was wrong. Only failures count, and only those of this address: a stranger who
+    /// guesses locks out itself and not the owner, who comes from elsewhere.
+    pub fn check(&self, account: &str, address: Option<IpAddr>) -> Result<(), Failure> {
+        let Some(held) = &self.held else { return Ok(()) };
+        match held.look(held.pair(account, address)).refused {
+            None => Ok(()),
+            Some(after) => {
+                held.metrics.rate_limited(RateLimit::AuthFailures);
+                Err(Failure::rate_limited("Too many failures for this account from your address.", after))
+            }
+        }
+    }
+
+    /// The account was tried from this address, in vain.
+    pub fn failed(&self, account: &str, address: Option<IpAddr>) {
+        if let Some(held) = &self.held {
+            held.count(held.pair(account, address));
+        }
+    }
+}
+
+impl Held {
+    fn client(&self, limit: RateLimit, who: impl Into<Who>) -> Client {
+        let Who(who) = who.into();
+        Client(limit, who)
+    }
+
+    /// Spelling makes no other account: e-mail addresses are unique regardless of case.
+    fn pair(&self, account: &str, address: Option<IpAddr>) -> Client {
+        let pair = (account.trim().to_lowercase(), network(address));
+        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&pair)));
+        Client(RateLimit::AuthFailures, high << 64 | low)
+    }
+
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
+    }
+
+    /// Counts a request, unless it is one too many.
+    fn take(&self, client: Client) -> Standing {
+        let standing = self.count(client);
+        if standing.refused.is_some() {
+            self.metrics.rate_limited(client.0);
+        }
+        standing
+    }
+
+    fn count(&self, client: Client) -> Standing {
+        let (now, quota) = (self.now(), Quota::of(client.0));
+        let time =
+            self.times.get_or_insert_with(&client, || Ok::<_, std::convert::Infallible>(Arc::default()));
+        let Ok(time) = time;
+        // A client that was driven out while others raced for its instant begins anew, at worst.
+        let counted = time.fetch_update(Relaxed, Relaxed, |earned| {
+            let after = earned.max(now) + quota.interval();
+            (after - now <= quota.nanos()).then_some(after)
+        });
+        match counted {
+            Ok(before) => standing(client.0, before.max(now) + quota.interval() - now, None),
+            Err(earned) => {
+                let ahead = earned - now;
+                standing(client.0, ahead, Some(ahead + quota.interval() - quota.nanos()))
+            }
+        }
+    }
+
+    /// Where it stands, with nothing counted.
+    fn look(&self, client: Client) -> Standing {
+        let quota = Quota::of(client.0);
+        let ahead = self.times.get(&client).map_or(0, |time| time.load(Relaxed).saturating_sub(self.now()));
+        let over = (ahead + quota.interval()).checked_sub(quota.nanos()).filter(|over| *over > 0);
+        standing(client.0, ahead, over)
+    }
+}
+
+/// `ahead` is how long a client has asked ahead of what it earned, nanoseconds.
+fn standing(limit: RateLimit, ahead: u64, refused: Option<u64>) -> Standing {
+    let quota = Quota::of(limit);
+    let remaining = quota.nanos().saturating_sub(ahead) / quota.interval();
+    Standing {
+        limit,
+        remaining: remaining as u32,
+        reset: Duration::from_nanos(ahead),
+        refused: refused.map(Duration::from_nanos),
+    }
+}
+
+/// What tells clients apart.
+struct Who(u128);
+
+impl From<Uuid> for Who {
+    fn from(id: Uuid) -> Self {
+        Self(id.as_u128())
+    }
+}
+
+impl From<u128> for Who {
+    fn from(network: u128) -> Self {
+        Self(network)
+    }
+}
+
+/// Whose address it is: IPv4 alone, IPv6 by the /64 that one customer has. Those without an address are one client.
+fn network(address: Option<IpAddr>) -> u128 {
+    match address.map(|address| address.to_canonical()) {
+        Some(IpAddr::V4(address)) => u128::from(address.to_bits()),
+        Some(IpAddr::V6(address)) => address.to_bits() >> 64 << 64,
+        None => u128::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests;
