@@ -162,7 +162,7 @@ async fn once(
     let request = outgoing::request(gateway, call, body.for_attempt(), tries, number, conditions)?;
     match attempt(call, request, body.upload()).await {
         Ok(Exchange { mut parts, body }) => {
-            hygiene::clean_response(&mut parts.headers);
+            hygiene::clean_response(parts.status, &mut parts.headers);
             gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })
         }
