@@ -26,7 +26,7 @@ pub struct Snapshot {
     pub revision: u64,
     /// When it took effect.
     pub applied: Option<Instant>,
-    upstreams: HashMap<String, Arc<Live>>,
+    upstreams: Upstreams,
 }
 
 impl Snapshot {
@@ -93,27 +93,48 @@ pub struct Surroundings {
 
 impl Snapshot {
     /// Compiles the next snapshot, keeping from `previous` what has not changed. An upstream that cannot be built
-    /// (its certificates cannot be read) is an error naming it, and nothing takes effect.
+    /// (its certificates cannot be read) is an error naming it, and nothing takes effect: no living breaker is told of
+    /// the new rules, nor do metrics keep what was to come.
     pub fn compile(
         revision: u64,
         upstreams: Vec<Upstream>,
         previous: &Self,
         around: &Surroundings,
     ) -> Result<Self, Unbuilt> {
-        let mut next = HashMap::with_capacity(upstreams.len());
+        let (mut next, mut rebuilt) = (HashMap::with_capacity(upstreams.len()), Vec::new());
         for upstream in upstreams {
             let name = upstream.name.clone();
             let before = previous.get(&name);
             let live = match before {
                 Some(live) if live.upstream == upstream => Arc::clone(live),
-                before => Arc::new(Live::build(upstream, before.map(Arc::as_ref), around)?),
+                before => match Live::build(upstream, before.map(Arc::as_ref), around) {
+                    Ok(live) => {
+                        let live = Arc::new(live);
+                        rebuilt.push(Arc::clone(&live));
+                        live
+                    }
+                    Err(unbuilt) => {
+                        forget_missing(&next, &previous.upstreams, around);
+                        return Err(unbuilt);
+                    }
+                },
             };
             next.insert(name, live);
         }
-        for name in previous.upstreams.keys().filter(|name| !next.contains_key(*name)) {
-            around.metrics.forget(name);
+        for lane in rebuilt.iter().flat_map(|live| live.lanes_with_own_breaker()) {
+            lane.breaker.reconfigure(&lane.policy.breaker);
         }
+        forget_missing(&previous.upstreams, &next, around);
         Ok(Self { revision, applied: Some(Instant::now()), upstreams: next })
+    }
+}
+
+type Upstreams = HashMap<String, Arc<Live>>;
+
+/// Lets the metrics go of those in `some` that are not in `others`.
+fn forget_missing(some: &Upstreams, others: &Upstreams, around: &Surroundings) {
+    for name in some.keys().filter(|name| !others.contains_key(*name)) {
+        around.metrics.forget(name);
     }
 }
 
@@ -179,8 +200,9 @@ impl Lane {
         let shared = |own: bool| root.filter(|_| !own);
         let breaker = shared(owns.breaker).map_or_else(
             || {
+                // Its new rules are for when the whole set is known to be good.
                 let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
-                kept.inspect(|breaker| breaker.reconfigure(&policy.breaker)).unwrap_or_else(|| {
+                kept.unwrap_or_else(|| {
                     Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics))
                 })
             },
@@ -277,7 +299,49 @@ fn matches_template(template: &[Segment], path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::super::breaker::Mode;
     use super::*;
+    use crate::models::document::{Rules, read_documents};
+    use crate::telemetry::metrics::{Format, Readings};
+
+    fn upstream(name: &str, more: &str) -> Upstream {
+        let text = format!(
+            "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: {name} }}\n\
+             spec: {{ url: 'https://{name}.example'{more} }}\n"
+        );
+        let mut faults = Vec::new();
+        let upstreams = read_documents("test", &text, &Rules::default(), &mut faults);
+        upstreams.into_iter().next().unwrap_or_else(|| panic!("{faults:?}"))
+    }
+
+    #[test]
+    fn a_set_that_cannot_be_built_changes_nothing_that_lives() {
+        let around = Surroundings {
+            network: Network::new(Vec::new(), Vec::new(), TaskTracker::new()),
+            metrics: Arc::new(Metrics::new("0", "0")),
+        };
+        let authority = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
+        let trusting = |name: &str, more: &str, ca: &str| {
+            let mut upstream = upstream(name, more);
+            upstream.tls.ca = Some(ca.to_owned());
+            upstream
+        };
+        let compile = |set, before: &Snapshot| Snapshot::compile(1, set, before, &around);
+        let good = compile(vec![trusting("a", "", &authority)], &Snapshot::default()).unwrap();
+        let edited = || trusting("a", ", breaker: { mode: metrics_only }", &authority);
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let bad = vec![edited(), trusting("new", "", &authority), trusting("z", "", broken)];
+        assert_eq!(compile(bad, &good).err().unwrap().name, "z");
+        let mode = || good.get("a").unwrap().lanes[0].breaker.view().mode;
+        assert_eq!(mode(), Mode::Auto);
+        assert!(
+            !around.metrics.render(Format::Prometheus, &Readings::default()).contains("upstream=\"new\"")
+        );
+        compile(vec![edited()], &good).unwrap();
+        assert_eq!(mode(), Mode::MetricsOnly, "the breaker is the same one");
+    }
 
     #[test]
     fn templates_match_whole_segments_of_raw_bytes() {
