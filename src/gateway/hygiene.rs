@@ -93,9 +93,9 @@ pub(super) fn clean_response(status: StatusCode, headers: &mut HeaderMap) {
     remove_prefixed(headers, &["levee-"]);
     // Another party's page must not run as if it were ours: every upstream shares our origin.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !bodiless && (types.len() == 0 || !types.all(is_passive)) {
+    if !bodiless && (types.peek().is_none() || !types.all(is_passive)) {
         headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
     }
 }
