@@ -32,10 +32,14 @@ mod pagination;
 mod payload;
 mod precondition;
 mod problems;
+mod roles;
 mod security;
 mod service_accounts;
 mod upstreams;
 mod users;
+
+/// Where the keys are published that verify our access tokens.
+const KEY_SET: &str = "/.well-known/jwks.json";
 
 /// What the API stands on. Handlers take the one they need as an argument, so that the document needs none of them.
 pub struct Services {
@@ -66,6 +70,7 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
     let routes = Route::new()
         .at("/openapi.json", get(printed(document::render(&document, Format::Json), "application/json")))
         .at("/openapi.yaml", get(printed(document::render(&document, Format::Yaml), "application/yaml")))
+        .at(KEY_SET, get(auth::key_set))
         .nest("/", service());
     let routes = docs::mount(routes);
     let routes = routes
@@ -78,7 +83,7 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
         .data(services.breakers)
         .data(services.audit)
         .data(services.health);
-    problems.around(routes)
+    problems.around(routes.boxed())
 }
 
 /// The template of every path served, for logs and metrics to name requests by.
@@ -90,7 +95,7 @@ pub fn templates() -> Vec<String> {
 
 /// What is served outside the document, all of it only to be read.
 fn read_only() -> impl Iterator<Item = &'static str> {
-    ["/openapi.json", "/openapi.yaml"].into_iter().chain(docs::PATHS)
+    ["/openapi.json", "/openapi.yaml", KEY_SET].into_iter().chain(docs::PATHS)
 }
 
 fn printed(text: String, content_type: &'static str) -> impl Endpoint<Output = Response> {

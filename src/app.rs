@@ -17,11 +17,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
+use crate::error::Failure;
 use crate::gateway::Gateway;
+use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
+use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
@@ -29,7 +32,7 @@ use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
 use crate::server::{Drain, Limits, Server};
 use crate::services::audit::AuditService;
-use crate::services::auth::AuthService;
+use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
@@ -38,7 +41,7 @@ use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
-use crate::services::users::UsersService;
+use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
@@ -51,7 +54,7 @@ use database::Beginning;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
-const POOL: PoolLimits =
+pub(crate) const POOL: PoolLimits =
     PoolLimits { connections: 20, acquire: Duration::from_secs(2), idle: Duration::from_secs(30) };
 
 /// Why nothing was started.
@@ -79,6 +82,9 @@ pub enum StartError {
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The first admin could not be created.
+    #[error("the first admin could not be created: {0}")]
+    FirstAdmin(#[source] Failure),
 }
 
 /// A running process.
@@ -119,7 +125,14 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
-        let gateway = Gateway::new(HttpCache::new(cache::default_capacity()), flights.clone());
+        let tokens = Tokens::new(&ring);
+        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let anonymous = match settings.mode {
+            Mode::Dev => Anonymous::FromThisMachine,
+            Mode::Serve => Anonymous::Refused,
+        };
+        let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
+        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
@@ -133,7 +146,11 @@ impl App {
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
         let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
-        let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
+        let passwords = Passwords::new();
+        let accounts = Accounts::new(store.clone(), passwords.clone());
+        if matches!(beginning, Beginning::Database) {
+            database::first_admin(&store, &accounts, &settings).await?;
+        }
 
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
@@ -141,6 +158,7 @@ impl App {
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
+            ring: ring.clone(),
             gateway: Arc::clone(&gateway),
             authenticator: Arc::clone(&authenticator),
             around,
@@ -162,9 +180,18 @@ impl App {
             }
         };
         let credentials = CredentialsService::new(store.clone(), Arc::clone(&publisher), ring.clone());
+        let auth = AuthService::new(auth::Parts {
+            store: store.clone(),
+            publisher: Arc::clone(&publisher),
+            passwords,
+            ring,
+            tokens,
+            limits: limits.clone(),
+            metrics: Arc::clone(&metrics),
+        });
         let services = api::Services {
-            auth: AuthService {},
-            users: UsersService {},
+            auth: auth.clone(),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
             service_accounts: ServiceAccountsService {},
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
@@ -188,6 +215,7 @@ impl App {
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
+        background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
@@ -307,7 +335,7 @@ async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
         tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
         let now = Instant::now();
         for live in gateway.snapshot().all() {
-            live.transport.sweep(now);
+            live.sweep(now);
         }
         gateway.cache().sweep(now);
     }

@@ -16,6 +16,7 @@ mod openapi;
 mod secret_files;
 mod serve;
 mod settings_file;
+mod user;
 
 /// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
 pub const BAD_USAGE: u8 = 64;
@@ -45,6 +46,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
         format: DocumentFormat,
     },
+    /// Manage users with no server; passwords come from a prompt or standard input, never from an argument
+    User(user::Arguments),
     /// Ask the ops port whether this process is ready
     Healthcheck {
         /// What to ask
@@ -179,6 +182,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments.settings),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
+        Command::User(arguments) => user::run(arguments),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
 }

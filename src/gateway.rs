@@ -11,10 +11,11 @@ use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::HttpCache;
+use access::Gatekeeper;
 use flight::Flights;
 use snapshot::{Live, Snapshot};
 
-/// Who may call without proving who it is.
+/// Stage 0: who calls, and whether it may.
 pub mod access;
 /// What goes back.
 pub mod answer;
@@ -30,6 +31,8 @@ pub mod bulkhead;
 mod caching;
 /// One call.
 pub mod call;
+/// What is added for the upstream.
+pub mod credentials;
 /// Stage 2.
 pub mod deadline;
 /// Poem on one side, a call on the other.
@@ -65,6 +68,7 @@ mod upload;
 
 /// Everything the data plane holds between calls.
 pub struct Gateway {
+    gatekeeper: Gatekeeper,
     snapshot: ArcSwap<Snapshot>,
     cache: Arc<HttpCache>,
     flights: Arc<Flights>,
@@ -78,11 +82,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// A gateway with no upstreams yet. Its flights run on `tasks`.
-    pub fn new(cache: HttpCache, tasks: TaskTracker) -> Arc<Self> {
+    pub fn new(gatekeeper: Gatekeeper, cache: HttpCache, tasks: TaskTracker) -> Arc<Self> {
         let pseudonym = format!("levee-{:08x}", fastrand::u32(..));
         let via =
             HeaderValue::from_str(&format!("1.1 {pseudonym}")).expect("hexadecimal digits are a valid value");
         Arc::new(Self {
+            gatekeeper,
             snapshot: ArcSwap::default(),
             cache: Arc::new(cache),
             flights: Arc::default(),

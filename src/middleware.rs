@@ -63,11 +63,14 @@ pub fn control_plane<E: Endpoint + 'static>(endpoint: E, around: Around) -> impl
         .with(RateLimit::new(around.limits))
         .with(Cors::new(&around.cors_origins))
         .with(Compression)
+        // Boxed where the types would nest deeper than the compiler follows.
+        .boxed()
         .with(SecurityHeaders)
         .with(Measured::new(around.metrics, around.routes.clone()))
         .with(AccessLog::new(around.routes))
         .with(Identify::new(around.identity))
         .with(ClientAddress::new(&around.trusted_proxies))
+        .boxed()
         .with(RequestId)
 }
 

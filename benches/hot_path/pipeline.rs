@@ -10,11 +10,16 @@ use criterion::Criterion;
 use http_body_util::BodyExt;
 use levee::cache::HttpCache;
 use levee::gateway::Gateway;
+use levee::gateway::access::{Anonymous, Gatekeeper};
 use levee::gateway::breaker::Mode;
+use levee::gateway::credentials::Vault;
 use levee::gateway::endpoint::Proxy;
 use levee::gateway::snapshot::{Snapshot, Surroundings};
 use levee::gateway::transport::Network;
-use levee::models::document::{Rules, read_documents};
+use levee::identity::directory::Authenticator;
+use levee::identity::ring::KeyRing;
+use levee::identity::token::Tokens;
+use levee::models::document::{Rules, Unsaid, read_documents};
 use levee::telemetry::metrics::Metrics;
 use poem::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,14 +71,21 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
         + &document("open", "cache: { mode: off }, fallback: [{ static: { status: 200, body: '{}' } }]")
         + &document("plain", "cache: { mode: off }");
     let allowed: Vec<ipnet::IpNet> = vec!["127.0.0.0/8".parse().expect("a range")];
+    let rules = Rules { allowed_cidrs: allowed.clone(), unsaid_access: Unsaid::Anybody };
     let mut faults = Vec::new();
-    let upstreams = read_documents("bench", &text, &Rules { allowed_cidrs: allowed.clone() }, &mut faults);
+    let upstreams = read_documents("bench", &text, &rules, &mut faults);
     assert!(faults.is_empty(), "{faults:?}");
     let tasks = TaskTracker::new();
-    let gateway = Gateway::new(HttpCache::new(64 << 20), tasks.clone());
+    let ring = KeyRing::parse(&KeyRing::generate("bench")).expect("a ring of one key");
+    let metrics = Arc::new(Metrics::new("bench", "bench"));
+    let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
+    let gatekeeper = Gatekeeper::new(authenticator, Anonymous::FromThisMachine, Arc::clone(&metrics));
+    let gateway = Gateway::new(gatekeeper, HttpCache::new(64 << 20), tasks.clone());
     let network = Network::new(allowed, Vec::new(), tasks);
-    let around = Surroundings { network, metrics: Arc::new(Metrics::new("bench", "bench")) };
-    gateway.publish(Snapshot::compile(1, upstreams, &Snapshot::default(), &around).expect("a snapshot"));
+    let around = Surroundings { network, metrics };
+    let vault = Vault::new(&ring, &[]);
+    let snapshot = Snapshot::compile(1, upstreams, &vault, &Snapshot::default(), &around);
+    gateway.publish(snapshot.expect("a snapshot"));
     (Proxy::new(Arc::clone(&gateway)), gateway)
 }
 

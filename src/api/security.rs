@@ -1,6 +1,6 @@
 //! Who may use an operation: the first argument of every handler that is not public.
 
-use poem::{Request, RequestBody, Result};
+use poem::{FromRequest, Request, RequestBody, Result};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
@@ -50,6 +50,15 @@ guards! {
     Operator needs Some(Role::Operator);
     /// Who may manage users, service accounts, keys and credentials.
     Admin needs Some(Role::Admin);
+}
+
+/// Anybody, for what is public and noted all the same: how the audit list names whoever asks.
+pub(super) struct Anyone(pub(super) Actor);
+
+impl<'a> FromRequest<'a> for Anyone {
+    async fn from_request(request: &'a Request, _body: &mut RequestBody) -> Result<Self> {
+        Ok(Self(request.data::<Visitor>().map_or_else(|| Actor::system("nobody"), Visitor::actor)))
+    }
 }
 
 /// A caller that proved who it is.

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::Mode;
+use super::StartError;
+use crate::config::{Mode, Settings};
+use crate::error::{Failure, Kind};
+use crate::models::page::PageRequest;
 use crate::models::registration::Stored;
+use crate::models::user::UserFilter;
 use crate::repositories::{SchemaError, Store, StoreError};
 use crate::services::publication::kept::KeptState;
+use crate::services::users::Accounts;
 
 /// How long between two tries to reach it.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -66,4 +71,37 @@ fn read(kept: &KeptState) -> Option<Stored> {
             None
         }
     }
+}
+
+/// Creates the admin that the settings name, where there is no user at all. Its password is judged only then, so that
+/// settings from the first day do no harm later.
+pub(super) async fn first_admin(
+    store: &Store,
+    accounts: &Accounts,
+    settings: &Settings,
+) -> Result<(), StartError> {
+    let Some(email) = &settings.bootstrap_admin_email else { return Ok(()) };
+    let any = store.users(UserFilter::default(), PageRequest { after: None, limit: 1 }).await?;
+    if !any.items.is_empty() {
+        return Ok(());
+    }
+    let Some(password) = settings.bootstrap_admin_password.clone() else {
+        let missing = "LEVEE_BOOTSTRAP_ADMIN_PASSWORD_FILE: must be given with LEVEE_BOOTSTRAP_ADMIN_EMAIL";
+        return Err(StartError::Configuration(vec![missing.to_owned()]));
+    };
+    match accounts.create_first(email, password).await {
+        Ok(Some(admin)) => {
+            tracing::info!(email = %admin.email, "the first admin was created");
+            Ok(())
+        }
+        // Another replica was faster.
+        Ok(None) => Ok(()),
+        Err(failure) if failure.kind() == Kind::Validation => Err(StartError::Configuration(told(&failure))),
+        Err(failure) => Err(StartError::FirstAdmin(failure)),
+    }
+}
+
+fn told(failure: &Failure) -> Vec<String> {
+    let faults = failure.faults().iter();
+    faults.map(|fault| format!("LEVEE_BOOTSTRAP_ADMIN_PASSWORD: {}", fault.detail)).collect()
 }

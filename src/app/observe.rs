@@ -63,6 +63,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
         reading.limit += lane.bulkhead.limit();
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
+    reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| BreakerReading {
@@ -134,6 +135,7 @@ fn upstream_status(live: &Live) -> Value {
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })
 }

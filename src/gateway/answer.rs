@@ -162,7 +162,7 @@ impl Answer {
 fn token_of_refusal(kind: ProblemType) -> &'static str {
     match kind {
         ProblemType::UnknownUpstream | ProblemType::NotFound => "destination_not_found",
-        ProblemType::Unauthorized => "http_request_denied",
+        ProblemType::Unauthorized | ProblemType::Forbidden => "http_request_denied",
         ProblemType::LoopDetected => "proxy_loop_detected",
         ProblemType::Internal => "proxy_internal_error",
         _ => "http_request_error",
@@ -171,7 +171,12 @@ fn token_of_refusal(kind: ProblemType) -> &'static str {
 
 /// The contract promises `Retry-After` on these, also where nothing better is known.
 fn default_retry_after(kind: ProblemType) -> Option<Duration> {
-    matches!(kind, ProblemType::TooManyConcurrent | ProblemType::Overloaded).then_some(Duration::from_secs(1))
+    match kind {
+        ProblemType::TooManyConcurrent | ProblemType::Overloaded => Some(Duration::from_secs(1)),
+        // A person has to do something first.
+        ProblemType::CredentialsMissing => Some(Duration::from_secs(60)),
+        _ => None,
+    }
 }
 
 /// Whole seconds, rounded up, at least one.

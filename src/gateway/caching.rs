@@ -100,13 +100,23 @@ pub(super) fn view(call: &Call, no_body: bool) -> RequestView<'_> {
     }
 }
 
-/// Any credential of the caller makes a partition of its own, unless the policy shares one copy among all.
+/// Every principal, and any credential of the caller for the upstream, makes a partition of its own, unless the policy
+/// shares one copy among all. Where Levee adds the credential, its answers are the principal's in the same way.
 fn partition(call: &Call) -> Partition {
     let credentials = [header::AUTHORIZATION, header::COOKIE];
-    if call.lane.policy.cache.shared || !credentials.iter().any(|name| call.headers.contains_key(name)) {
+    let foreign = credentials.iter().any(|name| call.headers.contains_key(name));
+    if call.lane.policy.cache.shared || !(foreign || call.principal.is_some()) {
         return Partition::Shared;
     }
-    let mut digest = xxhash_rust::xxh3::Xxh3::with_seed(call.caller.partition_seed);
+    let seed = call.caller.partition_seed;
+    let whose = call.principal.as_ref().map(|principal| principal.id);
+    if let (Some(id), false) = (whose, foreign) {
+        return Partition::Private(xxhash_rust::xxh3::xxh3_128_with_seed(id.as_bytes(), seed));
+    }
+    let mut digest = xxhash_rust::xxh3::Xxh3::with_seed(seed);
+    if let Some(id) = whose {
+        digest.update(id.as_bytes());
+    }
     for name in &credentials {
         for value in call.headers.get_all(name) {
             digest.update(&value.len().to_ne_bytes());

@@ -1,5 +1,6 @@
 //! One call: what the caller asked, of which upstream, under which policy, by when.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -8,6 +9,8 @@ use uuid::Uuid;
 
 use super::deadline::Deadline;
 use super::snapshot::{Lane, Live};
+use crate::models::policy::Credentials;
+use crate::models::principal::Principal;
 
 /// A call's head. The body travels beside it, because it can be consumed only once.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Call {
     pub unruled: Option<HeaderMap>,
     /// Who asks.
     pub caller: Caller,
+    /// Who that is, where it was proved.
+    pub principal: Option<Arc<Principal>>,
     /// When it arrived.
     pub received: Instant,
     /// Another Levee in front of us does the retrying.
@@ -91,13 +96,24 @@ pub struct Caller {
     pub partition_seed: u64,
 }
 
+struct CallerName<'a>(Option<&'a Principal>);
+
+impl Display for CallerName<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(principal) => write!(formatter, "{}:{}", principal.kind.prefix(), principal.name),
+            None => formatter.write_str("anonymous"),
+        }
+    }
+}
+
 impl Call {
     /// The same request to another upstream, under that upstream's own policy, within what is left of this call.
     #[must_use]
     pub fn redirected(&self, live: &Arc<Live>) -> Self {
         let target = Target::new(&live.upstream.url.path, self.target.below(), self.target.query());
         let lane = Arc::clone(live.lane(&self.method, target.below()));
-        let (headers, unruled) = ruled(self.unruled.as_ref().unwrap_or(&self.headers).clone(), &lane);
+        let (headers, unruled) = ruled(self.unruled.as_ref().unwrap_or(&self.headers).clone(), live, &lane);
         let (left, received) = (self.deadline.remaining_for_fallback(), Instant::now());
         let deadline = Deadline::of(&lane.policy, Some(left), received);
         Self {
@@ -107,10 +123,16 @@ impl Call {
             target,
             headers,
             unruled,
+            principal: self.principal.clone(),
             received,
             deadline,
             ..*self
         }
+    }
+
+    /// How logs and metrics name the caller.
+    pub fn caller_name(&self) -> impl Display {
+        CallerName(self.principal.as_deref())
     }
 
     /// The same request for all who wait for its answer: nobody's own haste shortens it.
@@ -121,13 +143,20 @@ impl Call {
     }
 }
 
-/// Applies the policy's header rules; answers with the headers to send, and the ones before where they differ.
-pub fn ruled(headers: HeaderMap, lane: &Lane) -> (HeaderMap, Option<HeaderMap>) {
+/// Applies the policy's header rules; answers with the headers to send, and the ones before where they differ. What
+/// the caller put where our own credential goes never counts, so it goes here: the cache must not tell callers apart
+/// by it.
+pub fn ruled(headers: HeaderMap, live: &Live, lane: &Lane) -> (HeaderMap, Option<HeaderMap>) {
     let rules = &lane.policy.headers;
-    if rules.set.is_empty() && rules.remove.is_empty() {
+    let replaced = live.upstream.credentials.as_ref().map(Credentials::header);
+    let replaced = replaced.filter(|name| headers.contains_key(*name));
+    if rules.set.is_empty() && rules.remove.is_empty() && replaced.is_none() {
         return (headers, None);
     }
     let mut changed = headers.clone();
+    if let Some(name) = replaced {
+        changed.remove(name);
+    }
     for name in &rules.remove {
         changed.remove(name);
     }

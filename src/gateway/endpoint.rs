@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::Gateway;
-use super::access::refuse_anonymous;
+use super::access::{self, Denial};
 use super::answer::Answer;
 use super::call::{Call, Caller, Target, ruled};
 use super::deadline::Deadline;
@@ -27,6 +27,7 @@ use super::upload::CallBody;
 use crate::cache::CacheStatus;
 use crate::error::ProblemType;
 use crate::models::decode::quantity;
+use crate::models::principal::Principal;
 use crate::telemetry::metrics::Outcome;
 
 /// Where the data plane begins.
@@ -55,18 +56,24 @@ impl Proxy {
                 answer.explain(id_text, Some(&live.upstream.name));
                 respond(answer)
             }
-            Err(refusal) => refused(refusal.kind, &refusal.detail, id_text),
+            Err(refusal) => refused(&refusal, id_text),
         }
     }
 }
 
 /// A refusal of something that never became a call, with an id of its own for the log.
 pub fn refusal(kind: ProblemType, detail: &str) -> Response {
-    refused(kind, detail, &new_call_id().to_string())
+    let refusal = Refusal { kind, detail: detail.to_owned(), challenge: None };
+    refused(&refusal, &new_call_id().to_string())
 }
 
-fn refused(kind: ProblemType, detail: &str, id: &str) -> Response {
+fn refused(refusal: &Refusal, id: &str) -> Response {
+    let Refusal { kind, detail, challenge } = refusal;
+    let (kind, detail) = (*kind, detail.as_str());
     let mut answer = Answer::plain_problem(kind, detail, id);
+    if let Some(challenge) = challenge {
+        answer.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     if kind == ProblemType::MethodNotAllowed {
         answer.headers.insert(header::ALLOW, HeaderValue::from_static(ALLOWED_METHODS));
     }
@@ -90,6 +97,7 @@ impl Endpoint for Proxy {
 /// Runs the call and records how it ended, also when the caller leaves.
 async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Answer {
     let call = Arc::new(call);
+    call.live.metrics.caller(call.caller.key, || call.caller_name().to_string());
     let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
     let answer = pipeline::run(gateway, &call, &mut body).await;
     record.outcome = answer.outcome;
@@ -112,6 +120,7 @@ impl Record {
                     call_id = %call.id,
                     upstream = call.live.upstream.name,
                     operation = call.lane.operation.as_deref(),
+                    caller = %call.caller_name(),
                     method = %call.method,
                     status = answer.status.as_u16(),
                     answer = answer.why.by.as_str(),
@@ -139,10 +148,18 @@ impl Drop for Record {
 struct Refusal {
     kind: ProblemType,
     detail: String,
+    challenge: Option<&'static str>,
 }
 
 fn refuse<T>(kind: ProblemType, detail: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { kind, detail: detail.into() })
+    Err(Refusal { kind, detail: detail.into(), challenge: None })
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        let Denial { kind, detail, challenge } = denial;
+        Self { kind, detail, challenge }
+    }
 }
 
 /// Most header fields of a request, and most bytes of them, names and values together.
@@ -155,39 +172,62 @@ fn admit(
     peer: Option<IpAddr>,
     id: Uuid,
 ) -> Result<(Call, CallBody), Refusal> {
+    let mut headers = std::mem::take(request.headers_mut());
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
-    if let Some(why) = refuse_anonymous(peer, request.headers(), authority) {
-        return refuse(ProblemType::Unauthorized, format!("This call proves no identity, and {why}."));
-    }
-    let (live, target) = locate(gateway, &request)?;
-    check_protocol(gateway, &request)?;
+    // Strangers are not even told whether there is such an upstream.
+    let (name, rest) = upstream_name(request.uri().path());
+    let live = gateway.upstream(name);
+    let upstream = live.as_ref().map(|live| &live.upstream);
+    let principal = gateway.gatekeeper.identify(&mut headers, upstream, peer, authority)?;
+    let (live, target) = locate(&request, live, (name, rest))?;
+    access::authorize(principal.as_deref(), &live.upstream)?;
+    check_protocol(gateway, request.method(), &headers)?;
     let lane = Arc::clone(live.lane(request.method(), target.below()));
-    check_length(request.headers(), lane.policy.limits.request)?;
-    let asked_timeout = asked_timeout(request.headers())?;
+    check_length(&headers, lane.policy.limits.request)?;
+    let asked_timeout = asked_timeout(&headers)?;
     let received = Instant::now();
     let deadline = Deadline::of(&lane.policy, asked_timeout, received);
     let body = BoxBody::<Bytes, io::Error>::from(request.take_body());
     let body = CallBody::incoming(body, lane.policy.limits.request, lane.policy.timeout.idle_body);
     let method = request.method().clone();
-    let mut headers = std::mem::take(request.headers_mut());
     let below_levee = headers.contains_key(LEVEE_ATTEMPT);
     hygiene::clean_request(&mut headers);
-    let (headers, unruled) = ruled(headers, &lane);
-    let caller = Caller { key: caller_key(peer), partition_seed: gateway.partition_seed };
-    let call =
-        Call { id, live, lane, method, target, headers, unruled, caller, received, below_levee, deadline };
+    let (headers, unruled) = ruled(headers, &live, &lane);
+    let key = caller_key(principal.as_deref(), peer);
+    let caller = Caller { key, partition_seed: gateway.partition_seed };
+    let call = Call {
+        id,
+        live,
+        lane,
+        method,
+        target,
+        headers,
+        unruled,
+        caller,
+        principal,
+        received,
+        below_levee,
+        deadline,
+    };
     Ok((call, body))
 }
 
+/// The upstream's name in a path, and the raw rest.
+fn upstream_name(path: &str) -> (&str, &str) {
+    let below = path.strip_prefix(PREFIX).unwrap_or_default();
+    below.split_at(below.find('/').unwrap_or(below.len()))
+}
+
 /// The upstream and the raw target below it.
-fn locate(gateway: &Gateway, request: &Request) -> Result<(Arc<Live>, Target), Refusal> {
-    let path = request.uri().path();
-    if let Some(why) = hygiene::refuse_path(path) {
+fn locate(
+    request: &Request,
+    live: Option<Arc<Live>>,
+    (name, rest): (&str, &str),
+) -> Result<(Arc<Live>, Target), Refusal> {
+    if let Some(why) = hygiene::refuse_path(request.uri().path()) {
         return refuse(ProblemType::InvalidRequest, format!("The request target is refused: {why}."));
     }
-    let below = path.strip_prefix(PREFIX).unwrap_or_default();
-    let (name, rest) = below.split_at(below.find('/').unwrap_or(below.len()));
-    let Some(live) = gateway.upstream(name) else {
+    let Some(live) = live else {
         return refuse(
             ProblemType::UnknownUpstream,
             format!("No upstream is registered as \"{}\".", shown(name)),
@@ -202,12 +242,11 @@ fn shown(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(63).collect()
 }
 
-fn check_protocol(gateway: &Gateway, request: &Request) -> Result<(), Refusal> {
-    let headers = request.headers();
+fn check_protocol(gateway: &Gateway, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     if hygiene::upgrade_wish(headers) == UpgradeWish::Demanded {
         return refuse(ProblemType::NotSupported, "Upgrades and WebSocket cannot pass through Levee.");
     }
-    if *request.method() == Method::TRACE {
+    if *method == Method::TRACE {
         return refuse(ProblemType::MethodNotAllowed, "TRACE would show headers that are not the caller's.");
     }
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -251,7 +290,10 @@ fn asked_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Refusal> {
 }
 
 /// Anonymous callers are told apart by address.
-fn caller_key(peer: Option<IpAddr>) -> u64 {
+fn caller_key(principal: Option<&Principal>, peer: Option<IpAddr>) -> u64 {
+    if let Some(principal) = principal {
+        return xxhash_rust::xxh3::xxh3_64(principal.id.as_bytes());
+    }
     peer.map_or(0, |peer| match peer.to_canonical() {
         IpAddr::V4(address) => u64::from(address.to_bits()),
         IpAddr::V6(address) => xxhash_rust::xxh3::xxh3_64(&address.octets()),

@@ -61,6 +61,8 @@ pub enum FailureKind {
     BodyBroken,
     /// `only-if-cached`, and nothing was.
     OnlyIfCached,
+    /// The upstream needs a credential, and there is none.
+    CredentialsMissing,
     /// A defect of ours.
     Internal,
 }
@@ -105,6 +107,7 @@ impl Failure {
             FailureKind::CircuitOpen
             | FailureKind::Overloaded
             | FailureKind::Destination
+            | FailureKind::CredentialsMissing
             | FailureKind::Internal => Origin::Levee,
         }
     }
@@ -134,6 +137,7 @@ impl Failure {
             FailureKind::BodyTooLarge => ProblemType::PayloadTooLarge,
             FailureKind::BodyBroken => ProblemType::InvalidRequest,
             FailureKind::OnlyIfCached => ProblemType::OnlyIfCached,
+            FailureKind::CredentialsMissing => ProblemType::CredentialsMissing,
             FailureKind::Internal => ProblemType::Internal,
         }
     }

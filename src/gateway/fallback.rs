@@ -32,7 +32,7 @@ pub(super) async fn complete(
             }
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
-                Some(live) if trigger.may_go_elsewhere(call) && body.is_at_hand() => {
+                Some(live) if trigger.may_go_elsewhere(call) && body.is_at_hand() && admits(&live, call) => {
                     another(gateway, call, &live, body, &mut trigger).await
                 }
                 _ => None,
@@ -112,6 +112,11 @@ impl Trigger {
     fn may_go_elsewhere(&self, call: &Call) -> bool {
         self.nothing_sent || retry::is_safe_twice(&call.lane.policy.retry, &call.method, &call.headers)
     }
+}
+
+/// A fallback lets nobody in where it could not call itself.
+fn admits(live: &Live, call: &Call) -> bool {
+    live.upstream.access.admits(call.principal.as_deref())
 }
 
 /// Whether the chain may send a request elsewhere that has been sent once already: then its body is worth holding.

@@ -5,6 +5,7 @@ use http::{Request, Uri};
 
 use super::Gateway;
 use super::call::Call;
+use super::credentials::Credential;
 use super::failure::{Failure, FailureKind};
 use super::retry::Tries;
 use super::transport::RequestBody;
@@ -25,7 +26,7 @@ pub enum Conditions<'a> {
     Stored(&'a Hit),
 }
 
-/// The request of attempt `number`, in origin form.
+/// The request of attempt `number`, in origin form. The credential goes in last.
 pub(super) fn request(
     gateway: &Gateway,
     call: &Call,
@@ -33,6 +34,7 @@ pub(super) fn request(
     tries: &Tries,
     number: u32,
     conditions: Conditions<'_>,
+    credential: Option<&Credential>,
 ) -> Result<Request<RequestBody>, Failure> {
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();
@@ -49,6 +51,9 @@ pub(super) fn request(
     headers.append(header::VIA, gateway.via().clone());
     if tries.may_repeat() || call.below_levee {
         headers.insert(LEVEE_ATTEMPT, HeaderValue::from(number));
+    }
+    if let Some(credential) = credential {
+        credential.inject(headers);
     }
     Ok(request)
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http::response::Parts;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -158,10 +159,16 @@ async fn once(
     conditions: Conditions<'_>,
     tries: &mut Tries,
 ) -> Last {
+    let credential = call.live.credentials.obtain(call.deadline.inner).await?;
     let (number, no_body) = (tries.begin(), body.is_empty());
-    let request = outgoing::request(gateway, call, body.for_attempt(), tries, number, conditions)?;
+    let sent = body.for_attempt();
+    let request = outgoing::request(gateway, call, sent, tries, number, conditions, credential.as_ref())?;
     match attempt(call, request, body.upload()).await {
         Ok(Exchange { mut parts, body }) => {
+            if parts.status == StatusCode::UNAUTHORIZED && call.live.credentials.refused(credential.as_ref())
+            {
+                tries.expect_new_token();
+            }
             hygiene::clean_response(parts.status, &mut parts.headers);
             gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })

@@ -43,6 +43,15 @@ pub struct Tries {
     made: u32,
     free_used: bool,
     early_used: bool,
+    new_token: NewToken,
+}
+
+/// Whether another attempt is worth it because it would carry another token: once a call.
+#[derive(Debug, PartialEq, Eq)]
+enum NewToken {
+    Unneeded,
+    Expected,
+    Used,
 }
 
 impl Tries {
@@ -54,6 +63,7 @@ impl Tries {
             made: 0,
             free_used: false,
             early_used: false,
+            new_token: NewToken::Unneeded,
         }
     }
 
@@ -66,6 +76,13 @@ impl Tries {
     /// The attempt that began never reached the wire.
     pub fn take_back(&mut self) {
         self.made -= 1;
+    }
+
+    /// The upstream refused a token of ours that was dropped since: the next attempt will carry another.
+    pub fn expect_new_token(&mut self) {
+        if self.new_token == NewToken::Unneeded {
+            self.new_token = NewToken::Expected;
+        }
     }
 
     /// Attempts made.
@@ -123,6 +140,10 @@ impl Tries {
     fn judge_status(&mut self, policy: &Retry, status: StatusCode, headers: &HeaderMap) -> Verdict {
         let early = matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY);
         let reason = RetryReason::Status;
+        if status == StatusCode::UNAUTHORIZED && self.new_token == NewToken::Expected {
+            self.new_token = NewToken::Used;
+            return Verdict::Again { reason, pause: Duration::ZERO, free: true };
+        }
         if early && !self.early_used {
             self.early_used = true;
             return Verdict::Again { reason, pause: self.backoff(policy.base, policy.cap), free: false };

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::bulkhead::{Bulkhead, CallerBulkhead};
+use super::credentials::{Attached, Vault};
 use super::retry;
 use super::transitions;
-use super::transport::{self, Network, Transport};
+use super::transport::{self, Network, SetupFailure, Transport};
 use crate::models::policy::{Operation, Policy, Segment, Upstream};
+use crate::models::registration::SealedCredential;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
 
 /// Everything a call can be sent to.
@@ -57,6 +59,10 @@ pub struct Live {
     pub upstream: Upstream,
     /// Its connections.
     pub transport: Arc<Transport>,
+    /// What proves to it who calls.
+    pub credentials: Attached,
+    /// What that was opened from.
+    sealed: Option<SealedCredential>,
     /// Its metrics.
     pub metrics: Arc<UpstreamMetrics>,
     /// What calls run under: the upstream's own policy first, then its operations' in order.
@@ -92,12 +98,14 @@ pub struct Surroundings {
 }
 
 impl Snapshot {
-    /// Compiles the next snapshot, keeping from `previous` what has not changed. An upstream that cannot be built
-    /// (its certificates cannot be read) is an error naming it, and nothing takes effect: no living breaker is told of
-    /// the new rules, nor do metrics keep what was to come.
+    /// Compiles the next snapshot, keeping from `previous` what has not changed. Upstreams that name credentials get
+    /// theirs out of `vault`, or are detached. An upstream that cannot be built (its certificates cannot be read) is an
+    /// error naming it, and nothing takes effect: no living breaker is told of the new rules, nor do metrics keep what
+    /// was to come.
     pub fn compile(
         revision: u64,
         upstreams: Vec<Upstream>,
+        vault: &Vault<'_>,
         previous: &Self,
         around: &Surroundings,
     ) -> Result<Self, Unbuilt> {
@@ -105,9 +113,10 @@ impl Snapshot {
         for upstream in upstreams {
             let name = upstream.name.clone();
             let before = previous.get(&name);
+            let sealed = vault.sealed(&name).filter(|_| upstream.credentials.is_some());
             let live = match before {
-                Some(live) if live.upstream == upstream => Arc::clone(live),
-                before => match Live::build(upstream, before.map(Arc::as_ref), around) {
+                Some(live) if live.upstream == upstream && live.sealed.as_ref() == sealed => Arc::clone(live),
+                before => match Live::build(upstream, vault, before.map(Arc::as_ref), around) {
                     Ok(live) => {
                         let live = Arc::new(live);
                         rebuilt.push(Arc::clone(&live));
@@ -139,19 +148,41 @@ fn forget_missing(some: &Upstreams, others: &Upstreams, around: &Surroundings) {
 }
 
 impl Live {
-    fn build(upstream: Upstream, before: Option<&Self>, around: &Surroundings) -> Result<Self, Unbuilt> {
+    fn build(
+        upstream: Upstream,
+        vault: &Vault<'_>,
+        before: Option<&Self>,
+        around: &Surroundings,
+    ) -> Result<Self, Unbuilt> {
+        let unbuilt =
+            |error: SetupFailure| Unbuilt { name: upstream.name.clone(), reason: error.to_string() };
         let transport = match before {
             Some(live) if same_wire(&live.upstream, &upstream) => Arc::clone(&live.transport),
-            _ => Transport::new(&around.network, wire_settings(&upstream))
-                .map_err(|error| Unbuilt { name: upstream.name.clone(), reason: error.to_string() })?,
+            _ => Transport::new(&around.network, wire_settings(&upstream)).map_err(unbuilt)?,
         };
+        let sealed = vault.sealed(&upstream.name).filter(|_| upstream.credentials.is_some()).cloned();
+        let credentials = match before {
+            Some(live) if live.sealed == sealed && same_credentials(&live.upstream, &upstream) => {
+                live.credentials.clone()
+            }
+            _ => Attached::open(&upstream, vault, &around.network).map_err(unbuilt)?,
+        };
+        if let Some(Err(why)) = credentials.state() {
+            tracing::warn!(upstream = upstream.name, why, "calls are refused: no credential");
+        }
         let metrics = around.metrics.upstream(&upstream.name);
         let root = Arc::new(Lane::build(&upstream, None, None, before, around));
         let mut lanes = vec![Arc::clone(&root)];
         for operation in &upstream.operations {
             lanes.push(Arc::new(Lane::build(&upstream, Some(operation), Some(&root), before, around)));
         }
-        Ok(Self { upstream, transport, metrics, lanes })
+        Ok(Self { upstream, transport, credentials, sealed, metrics, lanes })
+    }
+
+    /// Closes connections that idled too long before `now`.
+    pub fn sweep(&self, now: Instant) {
+        self.transport.sweep(now);
+        self.credentials.sweep(now);
     }
 
     /// Lanes with a breaker of their own.
@@ -272,6 +303,11 @@ fn same_wire(a: &Upstream, b: &Upstream) -> bool {
     a.url == b.url && a.tls == b.tls && a.allow_cidrs == b.allow_cidrs
 }
 
+/// Then a token at hand still counts.
+fn same_credentials(a: &Upstream, b: &Upstream) -> bool {
+    a.credentials == b.credentials && a.url.origin() == b.url.origin() && a.tls == b.tls
+}
+
 fn wire_settings(upstream: &Upstream) -> transport::Settings {
     transport::Settings {
         url: upstream.url.clone(),
@@ -298,72 +334,4 @@ fn matches_template(template: &[Segment], path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio_util::task::TaskTracker;
-
-    use super::super::breaker::Mode;
-    use super::*;
-    use crate::models::document::{Rules, read_documents};
-    use crate::telemetry::metrics::{Format, Readings};
-
-    fn upstream(name: &str, more: &str) -> Upstream {
-        let text = format!(
-            "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: {name} }}\n\
-             spec: {{ url: 'https://{name}.example'{more} }}\n"
-        );
-        let mut faults = Vec::new();
-        let upstreams = read_documents("test", &text, &Rules::default(), &mut faults);
-        upstreams.into_iter().next().unwrap_or_else(|| panic!("{faults:?}"))
-    }
-
-    #[test]
-    fn a_set_that_cannot_be_built_changes_nothing_that_lives() {
-        let around = Surroundings {
-            network: Network::new(Vec::new(), Vec::new(), TaskTracker::new()),
-            metrics: Arc::new(Metrics::new("0", "0")),
-        };
-        let authority = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
-        let trusting = |name: &str, more: &str, ca: &str| {
-            let mut upstream = upstream(name, more);
-            upstream.tls.ca = Some(ca.to_owned());
-            upstream
-        };
-        let compile = |set, before: &Snapshot| Snapshot::compile(1, set, before, &around);
-        let good = compile(vec![trusting("a", "", &authority)], &Snapshot::default()).unwrap();
-        let edited = || trusting("a", ", breaker: { mode: metrics_only }", &authority);
-        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        let bad = vec![edited(), trusting("new", "", &authority), trusting("z", "", broken)];
-        assert_eq!(compile(bad, &good).err().unwrap().name, "z");
-        let mode = || good.get("a").unwrap().lanes[0].breaker.view().mode;
-        assert_eq!(mode(), Mode::Auto);
-        assert!(
-            !around.metrics.render(Format::Prometheus, &Readings::default()).contains("upstream=\"new\"")
-        );
-        compile(vec![edited()], &good).unwrap();
-        assert_eq!(mode(), Mode::MetricsOnly, "the breaker is the same one");
-    }
-
-    #[test]
-    fn templates_match_whole_segments_of_raw_bytes() {
-        let quote = [Segment::Literal("quotes".into()), Segment::Any];
-        for (path, expected) in [
-            ("/quotes/1", true),
-            ("/quotes/a%2Fb", true),
-            ("/quotes/", false),
-            ("/quotes", false),
-            ("/quotes/1/x", false),
-            ("/Quotes/1", false),
-        ] {
-            assert_eq!(matches_template(&quote, path), expected, "{path}");
-        }
-        let rest = [Segment::Literal("v".into()), Segment::Rest];
-        assert!(
-            matches_template(&rest, "/v")
-                && matches_template(&rest, "/v/a/b")
-                && !matches_template(&rest, "/w")
-        );
-        for (path, expected) in [("/", true), ("", true), ("//", false), ("/x", false)] {
-            assert_eq!(matches_template(&[], path), expected, "{path:?}");
-        }
-    }
-}
+mod tests;

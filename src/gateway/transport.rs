@@ -69,6 +69,11 @@ impl Network {
         Arc::new(Self { border, system_roots: Mutex::new(None), tracker })
     }
 
+    /// Runs what outlives a call.
+    pub(super) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
+    }
+
     fn system_roots(&self) -> Result<Arc<ClientConfig>, SetupFailure> {
         let mut loaded = self.system_roots.lock();
         if loaded.is_none() {

@@ -104,13 +104,13 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|range| range.contains(&address))
 }
 
-/// The elements of a list header over all its lines, the empty ones left out. Commas part them even within quotes: an
-/// address has none, and a client's quote that never ends must not swallow what the proxy wrote behind it.
+/// The elements of a list header over all its lines, the empty ones left out. Commas part them even within quotes (an
+/// address has none), and each is read alone: nothing a client writes may swallow what the proxy wrote behind it.
 fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
     let lines = headers.get_all(name).iter();
-    // A line that is not text counts as one hop that nobody can read.
-    let parts = lines.flat_map(|line| line.to_str().unwrap_or("unreadable").split(','));
-    parts.map(str::trim).filter(|part| !part.is_empty()).collect()
+    let parts = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let parts = parts.map(|part| str::from_utf8(part).unwrap_or("unreadable").trim());
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 fn last_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Fault;
 use crate::gateway::Gateway;
+use crate::gateway::credentials::Vault;
 use crate::gateway::snapshot::{Snapshot, Surroundings};
 use crate::identity::directory::{Authenticator, Directory};
+use crate::identity::ring::KeyRing;
 use crate::models::policy::Upstream;
 use crate::models::registration::Stored;
 use crate::repositories::{SchemaError, Store};
@@ -51,6 +53,8 @@ const KEEP_EVERY: Duration = Duration::from_secs(1);
 pub struct Parts {
     /// The database.
     pub store: Store,
+    /// What opens stored credentials.
+    pub ring: KeyRing,
     /// Where snapshots go.
     pub gateway: Arc<Gateway>,
     /// Where directories go.
@@ -293,7 +297,8 @@ impl Publisher {
         loop {
             let upstreams = merged.in_force().cloned().collect();
             let previous = self.parts.gateway.snapshot();
-            match Snapshot::compile(stored.revision, upstreams, &previous, &self.parts.around) {
+            let vault = Vault::new(&self.parts.ring, &stored.credentials);
+            match Snapshot::compile(stored.revision, upstreams, &vault, &previous, &self.parts.around) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(unbuilt) => merged.leave_out(&unbuilt)?,
             }

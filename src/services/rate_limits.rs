@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::error::Failure;
 use crate::models::principal::{Class, Principal};
@@ -108,17 +107,17 @@ impl RateLimits {
             Class::Normal => RateLimit::Normal,
             Class::High => RateLimit::High,
         };
-        self.held.as_ref().map(|held| held.take(held.client(limit, principal.id)))
+        self.held.as_ref().map(|held| held.take(Client(limit, principal.id.as_u128())))
     }
 
     /// A request by somebody who did not.
     pub fn anonymous(&self, address: Option<IpAddr>) -> Option<Standing> {
-        self.held.as_ref().map(|held| held.take(held.client(RateLimit::Anonymous, network(address))))
+        self.held.as_ref().map(|held| held.take(Client(RateLimit::Anonymous, network(address))))
     }
 
     /// A request to where secrets are tried: signing in, refreshing, changing and resetting a password.
     pub fn auth(&self, address: Option<IpAddr>) -> Option<Standing> {
-        self.held.as_ref().map(|held| held.take(held.client(RateLimit::Auth, network(address))))
+        self.held.as_ref().map(|held| held.take(Client(RateLimit::Auth, network(address))))
     }
 
     /// Whether this account may be tried from this address: ask before looking at a password, and tell
@@ -144,11 +143,6 @@ impl RateLimits {
 }
 
 impl Held {
-    fn client(&self, limit: RateLimit, who: impl Into<Who>) -> Client {
-        let Who(who) = who.into();
-        Client(limit, who)
-    }
-
     /// Spelling makes no other account: e-mail addresses are unique regardless of case.
     fn pair(&self, account: &str, address: Option<IpAddr>) -> Client {
         let pair = (account.trim().to_lowercase(), network(address));
@@ -206,21 +200,6 @@ fn standing(limit: RateLimit, ahead: u64, refused: Option<u64>) -> Standing {
         remaining: remaining as u32,
         reset: Duration::from_nanos(ahead),
         refused: refused.map(Duration::from_nanos),
-    }
-}
-
-/// What tells clients apart.
-struct Who(u128);
-
-impl From<Uuid> for Who {
-    fn from(id: Uuid) -> Self {
-        Self(id.as_u128())
-    }
-}
-
-impl From<u128> for Who {
-    fn from(network: u128) -> Self {
-        Self(network)
     }
 }
 

@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 
+mod callers;
 mod collect;
 mod control;
 mod counts;

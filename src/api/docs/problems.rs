@@ -18,10 +18,10 @@ pub(super) fn page() -> String {
 
 fn section(problem: ProblemType) -> String {
     let (slug, status, title) = (problem.slug(), problem.status(), problem.title());
-    let said: String = paragraphs(slug).map(|text| format!("<p>{}</p>\n", marked_up(text))).collect();
-    format!(
-        "<h2 id=\"{slug}\">{title}</h2>\n<p><code>{PROBLEM_BASE_URL}{slug}</code>, status {status}</p>\n{said}"
-    )
+    let heading = format!(
+        "<h2 id=\"{slug}\">{title}</h2>\n<p><code>{PROBLEM_BASE_URL}{slug}</code>, status {status}</p>\n"
+    );
+    paragraphs(slug).fold(heading, |page, text| page + "<p>" + &marked_up(text) + "</p>\n")
 }
 
 /// What stands below the heading of this name.

@@ -1,6 +1,7 @@
 //! Tests of the limits, under paused time.
 
 use tokio::time::advance;
+use uuid::Uuid;
 
 use super::*;
 use crate::error::Kind;

@@ -64,6 +64,7 @@ pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec
     };
     vec![
         each(&family::CALLS, |to, name, it| to.counts(&[name], &it.calls)),
+        each(&family::CALLER_CALLS, |to, name, it| it.callers.collect(to, name)),
         each(&family::CALL_DURATION, |to, name, it| {
             for (index, durations) in it.call_durations.iter().enumerate() {
                 to.durations(&[name, AnsweredBy::at(index).text()], durations);
@@ -92,6 +93,7 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         each(&family::INFLIGHT, |it| it.in_flight as f64),
         each(&family::QUEUE_DEPTH, |it| it.queued as f64),
         each(&family::CONCURRENCY_LIMIT, |it| it.limit as f64),
+        credentials(upstreams),
         breaker_states(upstreams),
     ]
 }
@@ -110,6 +112,16 @@ fn transitions(samples: &mut Samples, name: &str, upstream: &UpstreamMetrics) {
             }
         }
     }
+}
+
+fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::CREDENTIALS_ATTACHED.open();
+    for upstream in upstreams {
+        if let Some(attached) = upstream.credentials_attached {
+            samples.gauge(&[&upstream.name], f64::from(u8::from(attached)));
+        }
+    }
+    samples.close()
 }
 
 fn breaker_states(upstreams: &[UpstreamReading]) -> MetricFamily {

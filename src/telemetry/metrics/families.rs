@@ -88,6 +88,8 @@ macro_rules! families {
 families! {
     CALLS "levee_calls_total" COUNTER ["upstream", "method", "outcome"]
         "Calls answered or given up, by how they ended.";
+    CALLER_CALLS "levee_caller_calls_total" COUNTER ["caller", "upstream"]
+        "Calls let in, by caller: the first 50 of each upstream, the rest as _other.";
     CALL_DURATION "levee_call_duration_seconds" HISTOGRAM ["upstream", "outcome"]
         "Time from a call's arrival to its response headers, by who answered.";
     ATTEMPTS "levee_attempts_total" COUNTER ["upstream", "result"]
@@ -110,6 +112,8 @@ families! {
         "Attempts waiting for a seat.";
     CONCURRENCY_LIMIT "levee_concurrency_limit" GAUGE ["upstream"]
         "Attempts allowed in flight.";
+    CREDENTIALS_ATTACHED "levee_credentials_attached" GAUGE ["upstream"]
+        "1 while calls get the stored credential, 0 while they are refused for want of it; only where one is needed.";
     CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]
         "What the cache did for calls.";
     CACHE_BYTES "levee_cache_bytes" GAUGE []

@@ -32,6 +32,8 @@ pub struct UpstreamReading {
     pub limit: usize,
     /// Retries the budget would still allow.
     pub retry_budget: f64,
+    /// Whether its calls get the stored credential; `None` where none is needed.
+    pub credentials_attached: Option<bool>,
     /// Its own breaker and those of operations that have one.
     pub breakers: Vec<BreakerReading>,
 }

@@ -17,6 +17,7 @@ fn readings(names: &[&str]) -> Readings {
         queued: 1,
         limit: 8,
         retry_budget: 2.5,
+        credentials_attached: Some(true),
         breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
     };
     Readings {

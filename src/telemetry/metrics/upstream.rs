@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 use parking_lot::Mutex;
 
+use super::callers::Callers;
 use super::counts::{Counts, Durations};
 use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
@@ -23,6 +24,7 @@ pub struct UpstreamMetrics {
     pub(super) retries: Counts<RetryReason>,
     pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
     pub(super) cache: Counts<CacheResult>,
+    pub(super) callers: Callers,
     breakers: Mutex<BTreeMap<String, Weak<BreakerMetrics>>>,
 }
 
@@ -31,6 +33,11 @@ impl UpstreamMetrics {
     pub fn call(&self, method: &Method, outcome: Outcome, took: Duration) {
         self.calls.add((method.into(), outcome));
         self.call_durations[outcome.answered_by().index()].record(took);
+    }
+
+    /// A call of the caller that `key` tells apart arrived; `name` is asked for at its first.
+    pub fn caller(&self, key: u64, name: impl FnOnce() -> String) {
+        self.callers.add(key, name);
     }
 
     /// An attempt ended; `took` is the time to its response headers.

@@ -57,6 +57,7 @@ fn labelled(
             queued: beyond.iter().map(|reading| reading.queued).sum(),
             limit: beyond.iter().map(|reading| reading.limit).sum(),
             retry_budget: beyond.iter().map(|reading| reading.retry_budget).sum(),
+            credentials_attached: None,
             breakers: Vec::new(),
         });
     }
