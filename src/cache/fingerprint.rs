@@ -4,10 +4,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::models::policy::Cache;
 
-/// Of all rules: an answer that was judged under others has to be asked for again.
-pub(super) fn all(policy: &Cache) -> u64 {
+/// Of the rules by which an answer is judged when it comes: one that was judged under others has to be asked for again.
+/// The rest of them count when it is looked up.
+pub(super) fn judging(policy: &Cache) -> u64 {
     let mut hasher = DefaultHasher::new();
-    policy.hash(&mut hasher);
+    (policy.mode, policy.ttl, &policy.negative).hash(&mut hasher);
     hasher.finish()
 }
 

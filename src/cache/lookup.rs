@@ -190,7 +190,7 @@ fn verdict(
     now: Instant,
 ) -> Lookup {
     let (terms, age) = (&entry.terms, entry.age(now));
-    if terms.no_cache || terms.judged_by != fingerprint::all(policy) {
+    if terms.no_cache || terms.judged_by != fingerprint::judging(policy) {
         return Lookup::MustRevalidate(hit);
     }
     let young_enough = asked.max_age.is_none_or(|most| age <= most);

@@ -111,7 +111,7 @@ impl Terms {
             no_cache: true,
             never_stale: true,
             no_max_stale: true,
-            judged_by: fingerprint::all(policy),
+            judged_by: fingerprint::judging(policy),
         }
     }
 }
@@ -183,7 +183,7 @@ fn terms(
         no_cache,
         never_stale,
         no_max_stale: never_stale || (directives.s_maxage.is_some() && !overridden),
-        judged_by: fingerprint::all(rules.cache),
+        judged_by: fingerprint::judging(rules.cache),
     };
     terms.keep = keep(&terms, head.headers, rules);
     let usable = age < terms.keep && (has_validator(head.headers) || !no_cache);

@@ -262,7 +262,7 @@ pub struct Concurrency {
 }
 
 /// What may be answered from memory.
-#[derive(Debug, Clone, PartialEq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cache {
     /// Whose word counts.
     pub mode: CacheMode,
