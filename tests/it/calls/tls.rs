@@ -92,7 +92,7 @@ async fn callers_who_do_not_read_keep_no_bytes_from_others_on_the_same_connectio
             "none needs a connection of its own"
         );
     }
-    let breaker = client::get(app.api, "/api/v1/breakers/secure").await.json();
+    let breaker = app.ask("/api/v1/breakers/secure").await.json();
     assert_eq!(breaker["failures"], 0);
 }
 

@@ -69,7 +69,7 @@ async fn the_other_upstream_has_its_own_breaker() {
     }
     assert_eq!((server.seen_in_all(), backup.seen_in_all()), (2, 2));
     assert_eq!(state(&app).await, "open");
-    assert_eq!(client::get(app.api, "/api/v1/breakers/backup").await.json()["state"], "open");
+    assert_eq!(app.ask("/api/v1/breakers/backup").await.json()["state"], "open");
     let answer = get(&app, "/status/503").await;
     assert_eq!(told(&answer), (200, "static", "static"));
     assert_eq!(answer.header("proxy-status"), "levee; error=destination_unavailable; next-hop=\"api\"");
