@@ -28,6 +28,7 @@ mod docs;
 mod error;
 mod health;
 mod json;
+mod keys;
 mod pagination;
 mod payload;
 mod precondition;
@@ -106,6 +107,7 @@ type Resources = (
     auth::AuthApi,
     users::UsersApi,
     service_accounts::ServiceAccountsApi,
+    keys::KeysApi,
     upstreams::UpstreamsApi,
     credentials::CredentialsApi,
     breakers::BreakersApi,
@@ -118,6 +120,7 @@ fn service() -> OpenApiService<Resources, ()> {
         auth::AuthApi,
         users::UsersApi,
         service_accounts::ServiceAccountsApi,
+        keys::KeysApi,
         upstreams::UpstreamsApi,
         credentials::CredentialsApi,
         breakers::BreakersApi,

@@ -40,6 +40,7 @@ use crate::services::publication::{Parts, Publisher};
 use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
+use crate::services::service_accounts::last_used::LastUsed;
 use crate::services::upstreams::{self, FileFaults, Source, UpstreamFiles};
 use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
@@ -97,6 +98,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -192,14 +194,15 @@ impl App {
         let services = api::Services {
             auth: auth.clone(),
             users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
-            service_accounts: ServiceAccountsService {},
+            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: observe::breakers(&gateway, &store, &publisher),
-            audit: AuditService {},
+            audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
-        let identity = IdentityService::new(Arc::clone(&authenticator));
+        let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));
+        let last_used = LastUsed::new(store.clone(), authenticator);
         let control = middleware::control_plane(
             api::routes(services),
             middleware::Around {
@@ -216,6 +219,7 @@ impl App {
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
+        background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
         let (data, api) = (data_address, api_address);
@@ -228,6 +232,7 @@ impl App {
             metrics,
             gateway,
             store,
+            last_used,
             drain,
             serving,
             background,
@@ -280,6 +285,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        self.last_used.write().await;
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

@@ -10,8 +10,10 @@ use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
 
 mod check;
+mod database;
 pub(crate) mod dev;
 mod healthcheck;
+mod migrate;
 mod openapi;
 mod secret_files;
 mod serve;
@@ -38,6 +40,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Production: settings from levee.yaml, environment and flags
     Serve(ServeArguments),
+    /// Bring the database to this version's schema; safe to run from several places at once
+    Migrate(database::DatabaseArguments),
     /// Validate upstream files as `serve` would judge them
     Check(check::Arguments),
     /// Print the OpenAPI document
@@ -180,6 +184,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match arguments.command {
         Command::Dev(arguments) => dev::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments.settings),
+        Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
         Command::User(arguments) => user::run(arguments),

@@ -88,9 +88,10 @@ mod tests {
 
     fn wrapped(inner: impl Endpoint + 'static) -> impl Endpoint<Output = Response> {
         let ring = KeyRing::parse(&KeyRing::generate("test")).unwrap();
+        let authenticator = Arc::new(Authenticator::new(Tokens::new(&ring)));
         let metrics = Arc::new(Metrics::new("0", "test"));
         let around = Around {
-            identity: IdentityService::new(Arc::new(Authenticator::new(Tokens::new(&ring)))),
+            identity: IdentityService::new(authenticator, Arc::clone(&metrics)),
             limits: RateLimits::local(Arc::clone(&metrics)),
             metrics,
             routes: Routes::new(["/api/v1/auth/login".to_owned()]),

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -148,6 +149,9 @@ pub struct Store {
     stop: CancellationToken,
 }
 
+/// A store call under way.
+type Task<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
 enum Backend {
     Postgres(Postgres),
     Sqlite(Sqlite),
@@ -219,8 +223,9 @@ impl Store {
         }
     }
 
-    /// Runs a task to its end, whether or not the caller stays for it.
-    async fn detached<T, E>(&self, task: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    /// Runs a task to its end, whether or not the caller stays for it. Boxed, it adds nothing to the depth of its
+    /// caller's type.
+    async fn detached<T, E>(&self, task: Task<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,

@@ -6,6 +6,27 @@ use uuid::Uuid;
 use super::principal::{Class, Role};
 use super::session::SecretHash;
 
+/// Longest name of a service account, characters.
+const LONGEST_NAME: usize = 63;
+
+/// Longest name of a key, characters.
+const LONGEST_KEY_NAME: usize = 200;
+
+/// Whether a service account may be called so: `[a-z0-9-]`, with a letter or digit at both ends.
+pub fn is_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    (1..=LONGEST_NAME).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// Whether a key may be called so: anything on one line.
+pub fn is_key_name(text: &str) -> bool {
+    (1..=LONGEST_KEY_NAME).contains(&text.chars().count())
+        && !text.bytes().any(|byte| byte.is_ascii_control())
+}
+
 /// A program that calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceAccount {
@@ -92,4 +113,18 @@ pub struct NewApiKey {
     pub hash: SecretHash,
     /// Until when it counts.
     pub expires: Option<OffsetDateTime>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_fits_where_names_of_hosts_fit() {
+        assert!(["a", "0", "billing-2", &"a".repeat(63)].into_iter().all(is_name));
+        let long = "a".repeat(64);
+        for text in ["", "-", "-a", "a-", "A", "a_b", "a.b", "a b", "ä", "a\n", &long] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
 }

@@ -26,7 +26,7 @@ macro_rules! stamp {
                     let mut $connection = $database.acquire().await?;
                     $work
                 };
-                $store.detached(task).await
+                $store.detached(Box::pin(task)).await
             }
             $crate::repositories::Backend::Sqlite(database) => {
                 type $kind = sqlx::SqliteConnection;
@@ -35,7 +35,7 @@ macro_rules! stamp {
                     let mut $connection = $database.$pool().await?;
                     $work
                 };
-                $store.detached(task).await
+                $store.detached(Box::pin(task)).await
             }
         }
     }};

@@ -85,12 +85,12 @@ impl Store {
                     drop(database.acquire().await?);
                     migrate_postgres(&mut database.connect().await?).await
                 };
-                self.detached(task).await
+                self.detached(Box::pin(task)).await
             }
             Backend::Sqlite(database) => {
                 let database = database.clone();
                 let task = async move { migrate_sqlite(&mut *database.writer().await?).await };
-                self.detached(task).await
+                self.detached(Box::pin(task)).await
             }
         }
     }
@@ -101,12 +101,12 @@ impl Store {
             Backend::Postgres(database) => {
                 let database = database.clone();
                 let task = async move { find_postgres(&mut *database.acquire().await?).await };
-                self.detached(task).await
+                self.detached(Box::pin(task)).await
             }
             Backend::Sqlite(database) => {
                 let database = database.clone();
                 let task = async move { find_sqlite(&mut *database.reader().await?).await };
-                self.detached(task).await
+                self.detached(Box::pin(task)).await
             }
         };
         found?.usable()

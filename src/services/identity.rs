@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 
 use crate::identity::directory::{Authenticator, Known, Refusal};
 use crate::identity::proof;
 use crate::models::principal::Actor;
+use crate::telemetry::metrics::Metrics;
 
 /// What a request's credential says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,24 +45,65 @@ impl Visitor {
     }
 }
 
-/// Verifies what requests carry.
+/// Verifies what requests carry, and counts what it refuses.
 #[derive(Clone)]
 pub struct IdentityService {
     authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
 }
 
 impl IdentityService {
     /// Over the directory in force.
-    pub fn new(authenticator: Arc<Authenticator>) -> Self {
-        Self { authenticator }
+    pub fn new(authenticator: Arc<Authenticator>, metrics: Arc<Metrics>) -> Self {
+        Self { authenticator, metrics }
     }
 
-    /// Who sends these headers.
+    /// Who sends these headers. There is nobody behind the control plane whom a foreign credential could be meant for.
     pub fn identify(&self, headers: &HeaderMap) -> Identity {
-        let Some(proof) = proof::find(headers, None) else { return Identity::Anonymous };
-        match self.authenticator.authenticate(&proof.credential, SystemTime::now()) {
+        let known = match proof::find(headers, None) {
+            Some(proof) => self.authenticator.authenticate(&proof.credential, SystemTime::now()),
+            None if headers.contains_key(AUTHORIZATION) => Err(Refusal::Malformed),
+            None => return Identity::Anonymous,
+        };
+        match known {
             Ok(known) => Identity::Known(known),
-            Err(refusal) => Identity::Refused(refusal),
+            Err(refusal) => {
+                self.metrics.auth_failure(refusal.into());
+                Identity::Refused(refusal)
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ring::KeyRing;
+    use crate::identity::token::Tokens;
+    use crate::telemetry::metrics::{Format, Readings};
+
+    fn identified(pairs: &[(&'static str, &'static str)]) -> (Identity, String) {
+        let tokens = Tokens::new(&KeyRing::parse(&KeyRing::generate("test")).unwrap());
+        let metrics = Arc::new(Metrics::new("0", "test"));
+        let service = IdentityService::new(Arc::new(Authenticator::new(tokens)), Arc::clone(&metrics));
+        let headers = pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let identity = service.identify(&headers.collect());
+        (identity, metrics.render(Format::Prometheus, &Readings::default()))
+    }
+
+    #[test]
+    fn a_credential_that_is_refused_is_counted_by_its_reason() {
+        for header in [("authorization", "Bearer theirs"), ("levee-key", "lvk_1")] {
+            let (identity, metrics) = identified(&[header]);
+            assert_eq!(identity, Identity::Refused(Refusal::Malformed));
+            assert!(metrics.contains("levee_auth_failures_total{reason=\"malformed\"} 1"), "{metrics}");
+        }
+    }
+
+    #[test]
+    fn who_sends_nothing_is_nobody_and_no_failure() {
+        let (identity, metrics) = identified(&[("x-api-key", "lvk_1")]);
+        assert_eq!(identity, Identity::Anonymous);
+        assert!(metrics.contains("levee_auth_failures_total{reason=\"malformed\"} 0"), "{metrics}");
     }
 }

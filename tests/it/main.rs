@@ -11,5 +11,6 @@ mod ops;
 mod policy;
 mod readme;
 mod startup;
+mod store;
 mod support;
 mod tidy;

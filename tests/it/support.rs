@@ -14,6 +14,8 @@ pub(crate) mod misbehaving;
 pub(crate) mod nginx;
 /// Ports that refuse a connection, or never complete one.
 pub(crate) mod ports;
+/// PostgreSQL: a database for a test, or a server that a test may stop.
+pub(crate) mod postgres;
 /// A child process with its log.
 pub(crate) mod process;
 /// Waiting for a condition.

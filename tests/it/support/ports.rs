@@ -42,7 +42,8 @@ impl DeafPort {
     }
 }
 
-/// A port kept for a server that cannot pick one itself but binds with `SO_REUSEPORT`: nobody else gets it meanwhile.
+/// A port kept for a server that cannot pick one itself but binds with `SO_REUSEPORT` or `SO_REUSEADDR`: nobody else
+/// gets it meanwhile.
 pub(crate) struct KeptPort {
     /// Where the server is to listen.
     pub(crate) address: SocketAddr,
@@ -54,6 +55,7 @@ impl KeptPort {
     pub(crate) fn take() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_reuseport(true).unwrap();
+        socket.set_reuseaddr(true).unwrap();
         socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         Self { address: socket.local_addr().unwrap(), _socket: socket }
     }
