@@ -16,6 +16,7 @@ use tokio::time::Instant;
 mod directives;
 mod targeted;
 
+mod fingerprint;
 mod freshness;
 mod storable;
 
@@ -127,7 +128,7 @@ impl HttpCache {
     /// Brings a stored answer up to date by the upstream's 304 (RFC 9111 section 4.3.4).
     ///
     /// `None`: the 304 is not about this answer; ask again without conditions. Where the 304 forbids storing, the
-    /// answer returned is good for the calls at hand and forgotten.
+    /// answer returned [is spent](Entry::is_spent): good for the call at hand, and forgotten.
     pub fn freshen(
         &self,
         request: &RequestView<'_>,

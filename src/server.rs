@@ -14,6 +14,7 @@ pub mod ops;
 /// Which part answers what.
 pub mod planes;
 mod problem;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -40,7 +41,8 @@ const BACKLOG: u32 = 4096;
 pub struct Limits {
     /// From the first byte of a request head to its last, and from connecting to the first byte.
     pub header_read: Duration,
-    /// Between requests of one connection; also the longest a peer may leave our bytes untaken.
+    /// Between requests of one connection; also the longest a peer may leave our bytes untaken, on the connection or
+    /// on one HTTP/2 stream of it.
     pub idle: Duration,
     /// Connections at once; more wait in the kernel's backlog.
     pub connections: usize,

@@ -47,6 +47,11 @@ impl Entry {
         }
     }
 
+    /// Good for the call at hand only: the upstream forbade to store what it confirmed, so nobody else may have it.
+    pub fn is_spent(&self) -> bool {
+        self.terms.keep.is_zero()
+    }
+
     /// The answer with its whole body.
     pub(super) fn with_body(mut self, body: Bytes) -> Self {
         if self.status != StatusCode::NO_CONTENT {

@@ -1,6 +1,6 @@
 //! The cache key: what two requests must have in common to share an answer.
 //!
-//! `operation | method (HEAD as GET) | scheme | host:port | path | query | partition | request headers`. Every
+//! `operation | method (HEAD as GET) | rules of sharing | scheme | host:port | path | query | partition | request headers`. Every
 //! request header joins but those on a short harmless list: an unnamed `X-Tenant` must never be an input that the
 //! key does not see. The hash has a secret of this process; the text stands beside it and is compared.
 
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use xxhash_rust::xxh3::{xxh3_64_with_secret, xxh3_128_with_secret};
 
+use super::fingerprint;
 use crate::models::policy;
 
 /// A request as it will go to the upstream: after hygiene and the policy's header rules, before credentials are
@@ -120,7 +121,12 @@ impl Keyer {
     pub(super) fn draft(&self, request: &RequestView<'_>, policy: &policy::Cache) -> Draft {
         let mut text = Vec::with_capacity(384);
         text.extend_from_slice(request.operation.as_bytes());
-        text.extend_from_slice(b"\nGET\n");
+        text.extend_from_slice(b"\nGET");
+        if let Some(rules) = fingerprint::sharing(policy) {
+            text.push(b' ');
+            text.extend_from_slice(format!("{rules:016x}").as_bytes());
+        }
+        text.push(b'\n');
         let start = text.len();
         push_uri(&mut text, request, request.path);
         let uri = start..text.len();

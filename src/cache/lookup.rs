@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::HttpCache;
 use super::directives::RequestDirectives;
 use super::entry::Entry;
+use super::fingerprint;
 use super::hit::Hit;
 use super::key::{Draft, Key, RequestView};
 use super::memory::Stored;
@@ -189,7 +190,7 @@ fn verdict(
     now: Instant,
 ) -> Lookup {
     let (terms, age) = (&entry.terms, entry.age(now));
-    if terms.no_cache || terms.judged_by != (policy.mode, policy.ttl) {
+    if terms.no_cache || terms.judged_by != fingerprint::judging(policy) {
         return Lookup::MustRevalidate(hit);
     }
     let young_enough = asked.max_age.is_none_or(|most| age <= most);

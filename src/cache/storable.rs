@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use super::directives::ResponseDirectives;
 use super::freshness::{self, ExchangeTimes};
 use super::key::{Partition, RequestView};
-use super::vary;
+use super::{fingerprint, vary};
 use crate::models::policy::{self, CacheMode};
 
 /// Largest header section kept, bytes.
@@ -46,7 +46,7 @@ pub struct StoreRules<'a> {
 pub enum Refusal {
     /// The request was no GET.
     Method,
-    /// 5xx: never stored.
+    /// 5xx: never stored. Said only where nothing else forbids it, so that those who waited may share it.
     ServerError,
     /// 1xx, 206, 304, `Content-Range`: not a whole answer.
     Partial,
@@ -60,7 +60,7 @@ pub enum Refusal {
     SetCookie,
     /// The request had `Authorization`, and the response does not allow sharing (RFC 9111 section 3.5).
     Authorization,
-    /// `Vary: *`.
+    /// `Vary: *`, or a 5xx with a `Vary` that the key does not answer.
     Vary,
     /// Body or headers over their limit.
     TooLarge,
@@ -96,8 +96,8 @@ pub(super) struct Terms {
     /// Stale only where a directive of its own or the policy allows it: `s-maxage` implies as much
     /// (RFC 9111 section 5.2.2.10), a caller's `max-stale` does not lift it.
     pub(super) no_max_stale: bool,
-    /// The policy it was judged under; under another one it has to be asked for again.
-    pub(super) judged_by: (CacheMode, Option<Duration>),
+    /// Fingerprint of the policy it was judged under; under another one it has to be asked for again.
+    pub(super) judged_by: u64,
 }
 
 impl Terms {
@@ -111,7 +111,7 @@ impl Terms {
             no_cache: true,
             never_stale: true,
             no_max_stale: true,
-            judged_by: (policy.mode, policy.ttl),
+            judged_by: fingerprint::judging(policy),
         }
     }
 }
@@ -125,6 +125,9 @@ pub(super) fn judge(
     let directives = ResponseDirectives::of(head.headers);
     may_store(request, head, &directives)?;
     let names = vary::selecting(head.headers, request.partition, rules.cache).ok_or(Refusal::Vary)?;
+    if head.status.as_u16() >= 500 {
+        return Err(if names.is_empty() { Refusal::ServerError } else { Refusal::Vary });
+    }
     Ok((terms(request, head, rules, &directives)?, names))
 }
 
@@ -137,7 +140,6 @@ fn may_store(
     let shared = request.partition == Partition::Shared;
     let refused = [
         (request.method != Method::GET, Refusal::Method),
-        (status.as_u16() >= 500, Refusal::ServerError),
         (is_partial(status, headers), Refusal::Partial),
         (directives.must_understand && !is_understood(status), Refusal::Status),
         (directives.no_store && !directives.must_understand, Refusal::NoStore),
@@ -181,7 +183,7 @@ fn terms(
         no_cache,
         never_stale,
         no_max_stale: never_stale || (directives.s_maxage.is_some() && !overridden),
-        judged_by: (rules.cache.mode, rules.cache.ttl),
+        judged_by: fingerprint::judging(rules.cache),
     };
     terms.keep = keep(&terms, head.headers, rules);
     let usable = age < terms.keep && (has_validator(head.headers) || !no_cache);

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 
 use super::fixtures::{World, fresh, get, headers, key_of, overriding, respect, seconds};
 use super::*;
-use crate::models::policy::{Cache, CacheMode};
+use crate::models::policy::{Cache, CacheMode, NegativeAnswer};
 
 #[test]
 fn a_stored_answer_is_served_with_its_age_until_it_is_stale() {
@@ -197,6 +197,31 @@ fn the_callers_condition_is_answered_with_304() {
             && !sent.contains_key(header::CONTENT_TYPE)
     );
     assert_eq!(fresh(world.ask(&["if-none-match: \"b\""])).status(), StatusCode::OK);
+}
+
+#[test]
+fn an_edit_of_the_rules_holds_for_what_was_stored_before() {
+    let edits: [(fn(&mut Cache), bool); 5] = [
+        (
+            |policy| policy.negative.push(NegativeAnswer { status: StatusCode::NOT_FOUND, ttl: seconds(1) }),
+            true,
+        ),
+        (|policy| policy.query_ignore.push("tracking".to_owned()), false),
+        (|policy| policy.query_sort = true, false),
+        (|policy| policy.vary.push(http::header::USER_AGENT), false),
+        (|policy| policy.shared = true, false),
+    ];
+    for (number, (edit, found)) in edits.into_iter().enumerate() {
+        let mut world = World::new();
+        world.store(&["cache-control: max-age=60"]);
+        fresh(world.ask(&[]));
+        edit(&mut world.policy);
+        match world.ask(&[]) {
+            Lookup::MustRevalidate(_) => assert!(found, "edit {number}"),
+            Lookup::Miss(_) => assert!(!found, "edit {number}"),
+            other => panic!("edit {number}: {other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Why {
     pub cache: Option<CacheStatus>,
     /// What failed on the way, where something did.
     pub trouble: Option<Trouble>,
+    /// Nobody was sent the request, so that somebody else may still be.
+    pub nothing_sent: bool,
 }
 
 /// What failed on the way to an answer: one member of `Proxy-Status` (RFC 9209).
@@ -109,6 +111,7 @@ impl Answer {
             answer.headers.insert(header::RETRY_AFTER, seconds(after));
         }
         answer.why.trouble = Some(Trouble::Error(failure.token));
+        answer.why.nothing_sent = failure.nothing_sent;
         answer.outcome = match (failure.kind, failure.origin()) {
             (FailureKind::Internal, _) => Outcome::Internal,
             (_, Origin::Caller) => Outcome::Refused,

@@ -65,15 +65,16 @@ pub(super) async fn answer(
 }
 
 /// The policy's `stale` fallback: a stored answer at most `max_age` past its freshness, in place of the upstream's
-/// own where that had a `status`.
+/// own where that had a `status`. None for a request with a body: what is stored answers the one without.
 pub(super) fn stale(
     gateway: &Gateway,
     call: &Call,
+    no_body: bool,
     max_age: Duration,
     status: Option<StatusCode>,
 ) -> Option<Answer> {
     let policy = &call.lane.policy.cache;
-    let hit = gateway.cache.stale_for(&view(call, true), policy, max_age, Instant::now())?;
+    let hit = gateway.cache.stale_for(&view(call, no_body), policy, max_age, Instant::now())?;
     let forward = CacheStatus::forward(Forward::Stale);
     let forward = match status {
         Some(status) => forward.forward_status(status),

@@ -95,11 +95,11 @@ impl Endpoint for Proxy {
 }
 
 /// Runs the call and records how it ended, also when the caller leaves.
-async fn answered(gateway: &Arc<Gateway>, call: Call, body: CallBody) -> Answer {
+async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Answer {
     let call = Arc::new(call);
     call.live.metrics.caller(call.caller.key, || call.caller_name().to_string());
     let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
-    let answer = pipeline::run(gateway, &call, body).await;
+    let answer = pipeline::run(gateway, &call, &mut body).await;
     record.outcome = answer.outcome;
     record.log(&answer);
     answer

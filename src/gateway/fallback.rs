@@ -21,18 +21,19 @@ use crate::telemetry::metrics::{self, Outcome};
 pub(super) async fn complete(
     gateway: &Arc<Gateway>,
     call: &Arc<Call>,
-    body: CallBody,
+    body: &mut CallBody,
     result: Result<Answer, Failed>,
 ) -> Answer {
-    let Some(trigger) = Trigger::of(call, &result) else { return conclude(call, result) };
-    let mut body = Some(body);
+    let Some(mut trigger) = Trigger::of(call, &result) else { return conclude(call, result) };
     for step in &call.lane.policy.fallback.steps {
         let answered = match step {
-            FallbackStep::Stale { max_age } => caching::stale(gateway, call, *max_age, trigger.status()),
+            FallbackStep::Stale { max_age } => {
+                caching::stale(gateway, call, body.is_empty(), *max_age, trigger.status())
+            }
             FallbackStep::Static { status, headers, body } => Some(fixed(*status, headers, body)),
             FallbackStep::Upstream { name } => match gateway.upstream(name) {
-                Some(live) if trigger.may_go_elsewhere(call) && admits(&live, call) => {
-                    another(gateway, call, &live, &mut body).await
+                Some(live) if trigger.may_go_elsewhere(call) && body.is_at_hand() && admits(&live, call) => {
+                    another(gateway, call, &live, body, &mut trigger).await
                 }
                 _ => None,
             },
@@ -48,7 +49,9 @@ pub(super) async fn complete(
             return answer;
         }
     }
-    conclude(call, result)
+    let mut answer = conclude(call, result);
+    answer.why.nothing_sent &= trigger.nothing_sent;
+    answer
 }
 
 fn conclude(call: &Call, result: Result<Answer, Failed>) -> Answer {
@@ -123,19 +126,19 @@ pub(super) fn may_repeat(call: &Call) -> bool {
         && retry::is_safe_twice(&policy.retry, &call.method, &call.headers)
 }
 
-/// The same request to another upstream, under that one's own policy; its own fallback chain included.
+/// The same request to another upstream, under that one's own policy; its own fallback chain included. What was sent
+/// there counts for the steps that follow.
 async fn another(
     gateway: &Arc<Gateway>,
     call: &Arc<Call>,
     live: &Arc<Live>,
-    body: &mut Option<CallBody>,
+    body: &mut CallBody,
+    trigger: &mut Trigger,
 ) -> Option<Answer> {
-    if !body.as_ref().is_some_and(CallBody::is_at_hand) {
-        return None;
-    }
     let redirected = Arc::new(call.redirected(live));
     // The recursion is as deep as the chain of upstreams, which is checked to have no cycle.
-    let answer = Box::pin(pipeline::run(gateway, &redirected, body.take()?)).await;
+    let answer = Box::pin(pipeline::run(gateway, &redirected, body)).await;
+    trigger.nothing_sent &= answer.why.nothing_sent;
     let useful = answer.why.by != AnsweredBy::Levee
         && !redirected.lane.policy.breaker.fail_statuses.contains(&answer.status);
     useful.then_some(answer)

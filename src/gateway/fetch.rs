@@ -16,13 +16,15 @@ use super::Gateway;
 use super::answer::{Answer, AnswerBody};
 use super::caching::{confirmed, stale_fallback, view};
 use super::call::Call;
-use super::failure::{Failure, FailureKind};
+use super::failure::Origin;
 use super::flight::{FlightBody, HeldAnswer, Landing, Lead, Piece};
 use super::outgoing::Conditions;
-use super::pipeline::{Failed, Reached, ReachedBody, reach};
+use super::pipeline::{Failed, NotAside, Reached, ReachedBody, broken_off, reach};
 use super::rewrite;
 use super::upload::CallBody;
-use crate::cache::{CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, ResponseHead, StoreRules};
+use crate::cache::{
+    CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules,
+};
 
 /// What a fetch brought.
 pub(super) enum Fetched {
@@ -30,8 +32,8 @@ pub(super) enum Fetched {
     Confirmed(Arc<Entry>, u32),
     /// A new answer that may be stored.
     Storable(Box<Storable>),
-    /// An answer that may not; whether that will last.
-    Passing(Reached, bool),
+    /// An answer that may not, and why.
+    Passing(Reached, Refusal),
 }
 
 /// A storable answer whose body is still to come.
@@ -67,10 +69,7 @@ fn admit(gateway: &Gateway, call: &Call, key: &Key, reached: Reached, requested:
     let head = head(&reached.parts, requested);
     match gateway.cache.admit(&view(call, true), key, &head, &rules(call)) {
         Ok(plan) => Fetched::Storable(Box::new(Storable { plan, reached })),
-        Err(refusal) => {
-            let lasting = refusal.is_lasting(reached.parts.status);
-            Fetched::Passing(reached, lasting)
-        }
+        Err(refusal) => Fetched::Passing(reached, refusal),
     }
 }
 
@@ -102,12 +101,12 @@ pub(super) struct Copying {
 impl Storable {
     /// Splits into the caller's answer, which streams, and the copy, which [`keep`] makes.
     pub(super) fn streaming(self, call: &Call, forward: Forward) -> (Answer, Copying) {
-        let Reached { parts, body, attempts } = self.reached;
-        let size = match &body {
-            ReachedBody::Streaming(body) => body.size_hint(),
-            ReachedBody::Held(bytes) => http_body::SizeHint::with_exact(bytes.len() as u64),
+        let Reached { parts, mut body, attempts } = self.reached;
+        let (size, seat) = match &mut body {
+            ReachedBody::Streaming(body) => (body.size_hint(), body.release_caller()),
+            ReachedBody::Held(bytes) => (http_body::SizeHint::with_exact(bytes.len() as u64), None),
         };
-        let (pieces, streamed) = FlightBody::channel(size);
+        let (pieces, streamed) = FlightBody::channel(size, seat);
         let mut answer = Answer::from_upstream(parts, AnswerBody::Flight(streamed), attempts);
         rewrite::rewrite_response(&mut answer.headers, &call.live.upstream.url, &call.live.upstream.name);
         answer.why.cache = Some(CacheStatus::forward(forward).stored());
@@ -171,10 +170,8 @@ fn send(pieces: &mut Option<mpsc::UnboundedSender<Piece>>, piece: Piece) {
 }
 
 fn broken(error: io::Error, mut pieces: Option<mpsc::UnboundedSender<Piece>>, attempts: u32) -> Landing {
-    let detail = "The upstream's answer broke off.";
-    let failure = Failure::new(FailureKind::Reset, "http_response_incomplete", detail);
     send(&mut pieces, Piece::Broken(error));
-    Landing::Failed(Failed { failure, attempts })
+    Landing::Failed(Failed { failure: broken_off(), attempts })
 }
 
 /// Who began a flight and waits for its answer, with the reason it went to the upstream.
@@ -194,13 +191,14 @@ pub(super) async fn fly(
     let landing = match fetched {
         Err(failed) => {
             answer(reply, |_| Err(failed.clone()));
-            Landing::Failed(failed)
+            landing_of(failed)
         }
         Ok(Fetched::Confirmed(entry, attempts)) => {
             if let Some(hit) = gateway.cache.share(&entry, &view(&call, true), &key, Instant::now()) {
                 answer(reply, |_| Ok(confirmed(&call, &hit, attempts)));
             }
-            Landing::Stored(entry, attempts)
+            // The 304 may have brought a cookie, or the word that this is for one caller only.
+            if entry.is_spent() { Landing::Alone } else { Landing::Stored(entry, attempts) }
         }
         Ok(Fetched::Storable(storable)) => {
             let copying = match reply {
@@ -214,11 +212,9 @@ pub(super) async fn fly(
             };
             keep(Arc::clone(&gateway), key, copying).await
         }
-        Ok(Fetched::Passing(reached, _)) if reached.parts.status.is_server_error() => {
-            server_error(&call, reached, reply).await
-        }
-        Ok(Fetched::Passing(reached, lasting)) => {
-            if lasting {
+        Ok(Fetched::Passing(reached, Refusal::ServerError)) => server_error(&call, reached, reply).await,
+        Ok(Fetched::Passing(reached, refusal)) => {
+            if refusal.is_lasting(reached.parts.status) {
                 gateway.cache.mark_hit_for_miss(&key, Instant::now());
             }
             answer(reply, |forward| Ok(pass_on(&call, reached, CacheStatus::forward(forward))));
@@ -226,6 +222,15 @@ pub(super) async fn fly(
         }
     };
     lead.land(landing);
+}
+
+/// What is wrong with the upstream is so for all who wait; what its own caller did wrong, a full bulkhead of its own
+/// included, is nothing to the others.
+fn landing_of(failed: Failed) -> Landing {
+    match failed.failure.origin() {
+        Origin::Caller => Landing::Alone,
+        Origin::Upstream | Origin::Levee => Landing::Failed(failed),
+    }
 }
 
 fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Failed>) {
@@ -236,8 +241,9 @@ fn answer(reply: Option<Reply>, make: impl FnOnce(Forward) -> Result<Answer, Fai
 }
 
 /// A small server error is read and given to all who wait: each asking again would be a stampede on an upstream
-/// in trouble. A large one is for the first only.
+/// in trouble. A large one is for the first only, as is one that was never to be shared.
 async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> Landing {
+    let attempts = reached.attempts;
     match reached.set_aside().await {
         Ok(Reached { mut parts, body: ReachedBody::Held(body), attempts }) => {
             let url = &call.live.upstream.url;
@@ -246,9 +252,31 @@ async fn server_error(call: &Call, reached: Reached, reply: Option<Reply>) -> La
             answer(reply, |forward| Ok(held.answer(CacheStatus::forward(forward))));
             Landing::Error(held)
         }
-        Ok(reached) | Err(reached) => {
+        Ok(reached) | Err(NotAside::Streaming(reached)) => {
             answer(reply, |forward| Ok(pass_on(call, reached, CacheStatus::forward(forward))));
             Landing::Alone
+        }
+        Err(NotAside::Broken(failure)) => {
+            let failed = Failed { failure, attempts };
+            answer(reply, |_| Err(failed.clone()));
+            Landing::Failed(failed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::{Failure, FailureKind};
+    use super::*;
+
+    #[test]
+    fn a_leaders_own_refusal_is_nobody_elses() {
+        let landing = |kind| landing_of(Failed::from(Failure::new(kind, "any", "any")));
+        assert!(matches!(landing(FailureKind::CallerBusy), Landing::Alone));
+        for kind in
+            [FailureKind::Connect, FailureKind::Timeout, FailureKind::CircuitOpen, FailureKind::Overloaded]
+        {
+            assert!(matches!(landing(kind), Landing::Failed(_)), "{kind:?}");
         }
     }
 }

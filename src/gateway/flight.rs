@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
 use super::answer::{Answer, AnswerBody};
+use super::bulkhead::CallerSeat;
 use super::failure::{Failure, FailureKind};
 use super::pipeline::Failed;
 use super::stream::UpstreamBody;
@@ -158,13 +159,16 @@ pub struct FlightBody {
     rest: Option<Box<UpstreamBody>>,
     left: SizeHint,
     ended: bool,
+    /// The caller's, for as long as bytes of the copy may wait for it here.
+    _seat: Option<CallerSeat>,
 }
 
 impl FlightBody {
-    /// A body and the flight's end of it. Unbounded, because a flight keeps at most `cache.maxObject` anyway.
-    pub fn channel(size: SizeHint) -> (mpsc::UnboundedSender<Piece>, Self) {
+    /// A body and the flight's end of it. Unbounded, because a flight keeps at most `cache.maxObject` anyway, and a
+    /// caller has no more of them than seats.
+    pub fn channel(size: SizeHint, seat: Option<CallerSeat>) -> (mpsc::UnboundedSender<Piece>, Self) {
         let (sender, pieces) = mpsc::unbounded_channel();
-        (sender, Self { pieces, rest: None, left: size, ended: false })
+        (sender, Self { pieces, rest: None, left: size, ended: false, _seat: seat })
     }
 }
 
@@ -211,7 +215,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_that_ends_early_breaks_its_callers_body() {
-        let (pieces, body) = FlightBody::channel(SizeHint::default());
+        let (pieces, body) = FlightBody::channel(SizeHint::default(), None);
         assert!(pieces.send(Piece::Data(Bytes::from_static(b"half"))).is_ok());
         drop(pieces);
         assert!(body.collect().await.is_err());
@@ -219,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_came_whole_ends_well() {
-        let (pieces, body) = FlightBody::channel(SizeHint::default());
+        let (pieces, body) = FlightBody::channel(SizeHint::default(), None);
         for piece in [Piece::Data(Bytes::from_static(b"whole")), Piece::End] {
             assert!(pieces.send(piece).is_ok());
         }

@@ -2,6 +2,7 @@
 //!
 //! The bytes matched are the bytes forwarded: nothing is decoded, normalised or re-encoded on the way.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Why a request target is refused, or `None`.
@@ -83,27 +84,39 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 }
 
 /// Makes an upstream's headers fit to be sent to a caller.
-pub(super) fn clean_response(headers: &mut HeaderMap) {
+pub(super) fn clean_response(status: StatusCode, headers: &mut HeaderMap) {
     if headers.contains_key(header::TRANSFER_ENCODING) {
         // The body was read by its chunks, whatever the length beside them says (RFC 9112 section 6.3).
         headers.remove(header::CONTENT_LENGTH);
     }
     strip_hop_by_hop(headers);
     remove_prefixed(headers, &["levee-"]);
-    let is_html =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_document);
-    if is_html {
-        // Another party's page must not run as if it were ours: every upstream shares our origin.
+    // Another party's page must not run as if it were ours: every upstream shares our origin.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !bodiless && (types.peek().is_none() || !types.all(is_passive)) {
         headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 }
 
-fn is_document(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    ["text/html", "application/xhtml+xml", "image/svg+xml"]
-        .iter()
-        .any(|document| essence.eq_ignore_ascii_case(document))
+/// Whether a browser that is shown it as a page runs nothing of it. What is not known is not trusted.
+fn is_passive(content_type: &HeaderValue) -> bool {
+    let Ok(text) = content_type.to_str() else { return false };
+    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match essence.split_once('/') {
+        Some(("image", kind)) => !kind.ends_with("xml"),
+        Some(("audio" | "video" | "font", _)) => true,
+        Some(("text", kind)) => matches!(kind, "plain" | "css" | "csv" | "javascript" | "event-stream"),
+        Some(("application", kind)) => {
+            kind.ends_with("+json")
+                || matches!(
+                    kind,
+                    "json" | "x-ndjson" | "javascript" | "octet-stream" | "zip" | "gzip" | "grpc"
+                )
+        }
+        _ => false,
+    }
 }
 
 fn remove_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
@@ -217,12 +230,36 @@ mod tests {
     }
 
     #[test]
-    fn html_is_sandboxed() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("Text/HTML; charset=utf-8"));
-        clean_response(&mut headers);
-        assert_eq!(headers[header::CONTENT_SECURITY_POLICY], "sandbox");
-        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    fn what_a_browser_may_run_is_sandboxed() {
+        let cleaned = |status: StatusCode, types: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in types {
+                headers.append(header::CONTENT_TYPE, HeaderValue::from_bytes(value).unwrap());
+            }
+            clean_response(status, &mut headers);
+            assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            headers.contains_key(header::CONTENT_SECURITY_POLICY)
+        };
+        for active in [
+            &[&b"Text/HTML; charset=utf-8"[..]][..],
+            &[b"text/html; x=\xfc"],
+            &[b"text/xml"],
+            &[b"application/xml"],
+            &[b"application/xhtml+xml"],
+            &[b"image/svg+xml"],
+            &[b"application/json", b"text/html"],
+            &[b"application/json, text/html"],
+            &[b""],
+            &[],
+        ] {
+            assert!(cleaned(StatusCode::OK, active), "{active:?}");
+        }
+        for passive in
+            ["application/json", "Application/Problem+JSON; v=1", "text/plain", "image/png", "video/mp4"]
+        {
+            assert!(!cleaned(StatusCode::OK, &[passive.as_bytes()]), "{passive}");
+        }
+        assert!(!cleaned(StatusCode::NOT_MODIFIED, &[]), "there is nothing to run");
     }
 
     #[test]

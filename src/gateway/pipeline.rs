@@ -11,6 +11,7 @@
 //! | 7 retry and budget | [`Tries::judge`](crate::gateway::retry::Tries::judge), [`Budget::withdraw`](crate::gateway::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
 //! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | `attempt` | the breaker sees each exchange with the wire, and no refusal of ours |
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,10 +36,12 @@ use super::{caching, fallback, hygiene};
 use crate::cache::CacheStatus;
 
 /// Answers a call, whatever happens below.
-pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, mut body: CallBody) -> Answer {
-    let lookup = caching::look_up(gateway, call, &body);
+///
+/// Of `body` comes back what is left of it: all, where it was held or never touched.
+pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Answer {
+    let lookup = caching::look_up(gateway, call, body);
     let forward = lookup.forward();
-    let result = caching::answer(gateway, call, &mut body, lookup).await;
+    let result = caching::answer(gateway, call, body, lookup).await;
     let mut answer = fallback::complete(gateway, call, body, result).await;
     // Failures and fallbacks too say what the cache had to do with them.
     answer.why.cache.get_or_insert_with(|| forward.map_or_else(CacheStatus::aside, CacheStatus::forward));
@@ -113,9 +116,13 @@ pub async fn reach(
         if let Ok(answered) = last {
             match Box::pin(answered.set_aside()).await {
                 Ok(aside) => last = Ok(aside),
-                Err(streaming) => {
+                Err(NotAside::Streaming(streaming)) => {
                     last = Ok(streaming);
                     break;
+                }
+                Err(NotAside::Broken(failure)) => {
+                    log_failed(call, tries.made(), &failure);
+                    last = Err(failure);
                 }
             }
         }
@@ -162,7 +169,7 @@ async fn once(
             {
                 tries.expect_new_token();
             }
-            hygiene::clean_response(&mut parts.headers);
+            hygiene::clean_response(parts.status, &mut parts.headers);
             gateway.cache.purge_unsafe(&caching::view(call, no_body), parts.status, &parts.headers);
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })
         }
@@ -208,30 +215,50 @@ const SET_ASIDE_MOST: usize = 64 * 1024;
 /// Longest time spent on reading it.
 const SET_ASIDE_TIME: Duration = Duration::from_millis(100);
 
+/// Why an answer could not be set aside.
+pub enum NotAside {
+    /// Too large or too slow: it comes back as it was.
+    Streaming(Reached),
+    /// It broke off. The caller has none of it yet, so it is as good as no answer.
+    Broken(Failure),
+}
+
 impl Reached {
-    /// Reads the answer whole, so that nothing of the upstream is held and it can still be passed on. One that is
-    /// too large or too slow comes back as it was.
-    pub async fn set_aside(self) -> Result<Self, Self> {
+    /// Reads the answer whole, so that nothing of the upstream is held and it can still be passed on.
+    pub async fn set_aside(self) -> Result<Self, NotAside> {
         let Self { parts, body, attempts } = self;
         let ReachedBody::Streaming(mut streaming) = body else { return Ok(Self { parts, body, attempts }) };
         let mut read = BytesMut::new();
-        let whole = tokio::time::timeout(SET_ASIDE_TIME, async {
-            while let Some(Ok(frame)) = streaming.frame().await {
-                if let Ok(data) = frame.into_data() {
-                    read.extend_from_slice(&data);
-                }
-                if read.len() > SET_ASIDE_MOST {
-                    return false;
-                }
+        let reading = tokio::time::timeout(SET_ASIDE_TIME, read_small(&mut streaming, &mut read));
+        let why = match reading.await {
+            Ok(Ok(true)) => return Ok(Self { parts, body: ReachedBody::Held(read.freeze()), attempts }),
+            Ok(Err(error)) if error.kind() != io::ErrorKind::FileTooLarge => {
+                return Err(NotAside::Broken(broken_off()));
             }
-            streaming.has_ended_well()
-        });
-        if whole.await.unwrap_or(false) {
-            return Ok(Self { parts, body: ReachedBody::Held(read.freeze()), attempts });
-        }
-        streaming.put_back(read.freeze());
-        Err(Self { parts, body: ReachedBody::Streaming(streaming), attempts })
+            Ok(Err(error)) => Some(error),
+            Ok(Ok(false)) | Err(_) => None,
+        };
+        streaming.put_back(read.freeze(), why);
+        Err(NotAside::Streaming(Self { parts, body: ReachedBody::Streaming(streaming), attempts }))
     }
+}
+
+/// Whether the body was small enough to be read to its end.
+async fn read_small(body: &mut UpstreamBody, read: &mut BytesMut) -> io::Result<bool> {
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            read.extend_from_slice(&data);
+        }
+        if read.len() > SET_ASIDE_MOST {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The upstream's answer ended before its end, and nobody has seen any of it.
+pub fn broken_off() -> Failure {
+    Failure::new(FailureKind::Reset, "http_response_incomplete", "The upstream's answer broke off.")
 }
 
 fn conclude(last: Last, seat: CallerSeat, attempts: u32) -> Result<Reached, Failed> {

@@ -20,22 +20,21 @@ fn replace_all(headers: &mut HeaderMap, name: &HeaderName, rewrite: impl Fn(&str
     if !headers.contains_key(name) {
         return;
     }
-    let values: Vec<HeaderValue> = headers
-        .get_all(name)
-        .iter()
-        .map(|value| {
-            value
-                .to_str()
-                .ok()
-                .and_then(&rewrite)
-                .and_then(|text| HeaderValue::from_str(&text).ok())
-                .unwrap_or_else(|| value.clone())
-        })
-        .collect();
+    let values: Vec<HeaderValue> =
+        headers.get_all(name).iter().filter_map(|value| rewritten(value, &rewrite)).collect();
     headers.remove(name);
     for value in values {
         headers.append(name.clone(), value);
     }
+}
+
+/// Bytes that are not ASCII pass as they are: each stands for one character here, and for the same byte again after.
+/// A value that cannot be written back is left out, rather than passed on unchanged.
+fn rewritten(value: &HeaderValue, rewrite: impl Fn(&str) -> Option<String>) -> Option<HeaderValue> {
+    let text: String = value.as_bytes().iter().copied().map(char::from).collect();
+    let Some(new) = rewrite(&text) else { return Some(value.clone()) };
+    let bytes: Result<Vec<u8>, _> = new.chars().map(u8::try_from).collect();
+    HeaderValue::from_bytes(&bytes.ok()?).ok()
 }
 
 /// The reference as a caller should follow it, or `None` where it already leads to the right place.
@@ -202,6 +201,22 @@ mod tests {
                 r#"</proxy/rates/x?page=2>; rel="next"; title="a <b>, c", </proxy/rates/x>; rel=first, <https://e.org/>; rel=license"#
             )
         );
+    }
+
+    #[test]
+    fn values_that_are_not_ascii_are_rewritten_too() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (header::SET_COOKIE, &b"a=\xfc; Domain=example.com; Path=/"[..]),
+            (header::LOCATION, b"/v1/caf\xc3\xa9"),
+            (header::LINK, b"</v1/x>; title=\"\xfc\""),
+        ] {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        rewrite_response(&mut headers, &base(), "rates");
+        assert_eq!(headers[header::SET_COOKIE].as_bytes(), b"a=\xfc; Path=/proxy/rates/");
+        assert_eq!(headers[header::LOCATION].as_bytes(), b"/proxy/rates/caf\xc3\xa9");
+        assert_eq!(headers[header::LINK].as_bytes(), b"</proxy/rates/x>; title=\"\xfc\"");
     }
 
     #[test]

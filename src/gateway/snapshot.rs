@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub revision: u64,
     /// When it took effect.
     pub applied: Option<Instant>,
-    upstreams: HashMap<String, Arc<Live>>,
+    upstreams: Upstreams,
 }
 
 impl Snapshot {
@@ -100,7 +100,8 @@ pub struct Surroundings {
 impl Snapshot {
     /// Compiles the next snapshot, keeping from `previous` what has not changed. Upstreams that name credentials get
     /// theirs out of `vault`, or are detached. An upstream that cannot be built (its certificates cannot be read) is an
-    /// error naming it, and nothing takes effect.
+    /// error naming it, and nothing takes effect: no living breaker is told of the new rules, nor do metrics keep what
+    /// was to come.
     pub fn compile(
         revision: u64,
         upstreams: Vec<Upstream>,
@@ -108,21 +109,41 @@ impl Snapshot {
         previous: &Self,
         around: &Surroundings,
     ) -> Result<Self, Unbuilt> {
-        let mut next = HashMap::with_capacity(upstreams.len());
+        let (mut next, mut rebuilt) = (HashMap::with_capacity(upstreams.len()), Vec::new());
         for upstream in upstreams {
             let name = upstream.name.clone();
             let before = previous.get(&name);
             let sealed = vault.sealed(&name).filter(|_| upstream.credentials.is_some());
             let live = match before {
                 Some(live) if live.upstream == upstream && live.sealed.as_ref() == sealed => Arc::clone(live),
-                before => Arc::new(Live::build(upstream, vault, before.map(Arc::as_ref), around)?),
+                before => match Live::build(upstream, vault, before.map(Arc::as_ref), around) {
+                    Ok(live) => {
+                        let live = Arc::new(live);
+                        rebuilt.push(Arc::clone(&live));
+                        live
+                    }
+                    Err(unbuilt) => {
+                        forget_missing(&next, &previous.upstreams, around);
+                        return Err(unbuilt);
+                    }
+                },
             };
             next.insert(name, live);
         }
-        for name in previous.upstreams.keys().filter(|name| !next.contains_key(*name)) {
-            around.metrics.forget(name);
+        for lane in rebuilt.iter().flat_map(|live| live.lanes_with_own_breaker()) {
+            lane.breaker.reconfigure(&lane.policy.breaker);
         }
+        forget_missing(&previous.upstreams, &next, around);
         Ok(Self { revision, applied: Some(Instant::now()), upstreams: next })
+    }
+}
+
+type Upstreams = HashMap<String, Arc<Live>>;
+
+/// Lets the metrics go of those in `some` that are not in `others`.
+fn forget_missing(some: &Upstreams, others: &Upstreams, around: &Surroundings) {
+    for name in some.keys().filter(|name| !others.contains_key(*name)) {
+        around.metrics.forget(name);
     }
 }
 
@@ -210,8 +231,9 @@ impl Lane {
         let shared = |own: bool| root.filter(|_| !own);
         let breaker = shared(owns.breaker).map_or_else(
             || {
+                // Its new rules are for when the whole set is known to be good.
                 let kept = before.filter(|_| owned.breaker).map(|lane| Arc::clone(&lane.breaker));
-                kept.inspect(|breaker| breaker.reconfigure(&policy.breaker)).unwrap_or_else(|| {
+                kept.unwrap_or_else(|| {
                     Breaker::new(&policy.breaker, transitions::sink(&upstream.name, name, &around.metrics))
                 })
             },
@@ -296,6 +318,9 @@ fn wire_settings(upstream: &Upstream) -> transport::Settings {
 
 /// Matches raw bytes: an encoded slash is part of its segment.
 fn matches_template(template: &[Segment], path: &str) -> bool {
+    if template.is_empty() {
+        return path.is_empty() || path == "/";
+    }
     let mut pieces = path.strip_prefix('/').unwrap_or(path).split('/');
     for segment in template {
         match (segment, pieces.next()) {
@@ -309,28 +334,4 @@ fn matches_template(template: &[Segment], path: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_match_whole_segments_of_raw_bytes() {
-        let quote = [Segment::Literal("quotes".into()), Segment::Any];
-        for (path, expected) in [
-            ("/quotes/1", true),
-            ("/quotes/a%2Fb", true),
-            ("/quotes/", false),
-            ("/quotes", false),
-            ("/quotes/1/x", false),
-            ("/Quotes/1", false),
-        ] {
-            assert_eq!(matches_template(&quote, path), expected, "{path}");
-        }
-        let rest = [Segment::Literal("v".into()), Segment::Rest];
-        assert!(
-            matches_template(&rest, "/v")
-                && matches_template(&rest, "/v/a/b")
-                && !matches_template(&rest, "/w")
-        );
-        assert!(matches_template(&[Segment::Literal(String::new())], "/"));
-    }
-}
+mod tests;

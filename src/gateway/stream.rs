@@ -35,11 +35,38 @@ pub struct UpstreamBody {
     idle: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     waiting: bool,
-    began: Instant,
-    longest: Option<Duration>,
+    whole: Option<WholeTime>,
     left: Option<u64>,
     front: Option<Bytes>,
-    ended_well: bool,
+    /// How it ended when it was read ahead.
+    end: Option<io::Error>,
+}
+
+/// `timeout.body`, and how much of it passed while nobody asked for more: a caller that is slow to take what there is
+/// must not make the upstream look slow.
+struct WholeTime {
+    longest: Duration,
+    end: Instant,
+    away_since: Option<Instant>,
+    away: Duration,
+}
+
+impl WholeTime {
+    fn from_now(longest: Duration) -> Self {
+        Self { longest, end: Instant::now() + longest, away_since: None, away: Duration::ZERO }
+    }
+
+    /// Somebody asks again.
+    fn resume(&mut self, now: Instant) {
+        if let Some(since) = self.away_since.take() {
+            self.away += now.saturating_duration_since(since);
+        }
+    }
+
+    /// Whether the time went by waiting for the upstream, or half of it at least.
+    fn is_the_upstreams(&self) -> bool {
+        self.away <= self.longest / 2
+    }
 }
 
 impl UpstreamBody {
@@ -51,11 +78,10 @@ impl UpstreamBody {
             idle: policy.timeout.idle_body,
             silence: None,
             waiting: false,
-            began: Instant::now(),
-            longest: policy.timeout.body,
+            whole: policy.timeout.body.map(WholeTime::from_now),
             left: policy.limits.response,
             front: None,
-            ended_well: false,
+            end: None,
         };
         if body.inner.is_end_stream() {
             body.settle(Outcome::Success);
@@ -70,18 +96,18 @@ impl UpstreamBody {
         }
     }
 
-    /// The whole body has come, unbroken.
-    pub fn has_ended_well(&self) -> bool {
-        self.ended_well
+    /// Gives the caller's seat up to whoever passes the body on.
+    pub fn release_caller(&mut self) -> Option<CallerSeat> {
+        self.holds.caller.take()
     }
 
-    /// Puts bytes that were read back in front of the rest.
-    pub fn put_back(&mut self, bytes: Bytes) {
+    /// Puts bytes that were read back in front of the rest, or of the error that reading ended with.
+    pub fn put_back(&mut self, bytes: Bytes, end: Option<io::Error>) {
         self.front = Some(bytes).filter(|bytes| !bytes.is_empty());
+        self.end = end;
     }
 
     fn settle(&mut self, outcome: Outcome) {
-        self.ended_well = outcome == Outcome::Success;
         if let Some(permit) = self.holds.permit.take() {
             permit.finish(outcome);
         }
@@ -94,23 +120,72 @@ impl UpstreamBody {
         Poll::Ready(Some(Err(error)))
     }
 
-    fn poll_limits(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// Ends the body when its whole time is over, also where the caller is the slow one.
+    fn poll_whole_time(&mut self) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Some(whole) = &mut self.whole else { return Poll::Pending };
         let now = Instant::now();
-        let end = self.longest.map(|longest| self.began + longest);
+        whole.resume(now);
+        if now < whole.end {
+            return Poll::Pending;
+        }
+        let error = io::Error::new(io::ErrorKind::TimedOut, "the response body exceeded `timeout.body`");
+        if whole.is_the_upstreams() {
+            return self.broken(error);
+        }
+        self.settle(Outcome::Neutral);
+        Poll::Ready(Some(Err(error)))
+    }
+
+    /// Rings when the upstream has been silent for too long, or the whole time is over.
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
         let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(now)));
         if !self.waiting {
             self.waiting = true;
             let idle_end = now + self.idle;
-            silence.as_mut().reset(end.map_or(idle_end, |end| end.min(idle_end)));
+            silence.as_mut().reset(self.whole.as_ref().map_or(idle_end, |whole| whole.end.min(idle_end)));
         }
-        silence.as_mut().poll(context).map(|()| {
-            let rule = if end.is_some_and(|end| Instant::now() >= end) {
-                "timeout.body"
-            } else {
-                "timeout.idleBody"
-            };
-            io::Error::new(io::ErrorKind::TimedOut, format!("the response body exceeded `{rule}`"))
-        })
+        silence.as_mut().poll(context)
+    }
+
+    /// The next frame, under the deadlines.
+    fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let over @ Poll::Ready(_) = self.poll_whole_time() {
+            return over;
+        }
+        match Pin::new(&mut self.inner).poll_frame(context) {
+            Poll::Pending => match self.poll_silence(context) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(()) => match self.poll_whole_time() {
+                    Poll::Pending => self.broken(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "the response body exceeded `timeout.idleBody`",
+                    )),
+                    over @ Poll::Ready(_) => over,
+                },
+            },
+            Poll::Ready(Some(Ok(frame))) => self.passed(frame),
+            Poll::Ready(Some(Err(error))) => self.broken(io::Error::other(error)),
+            Poll::Ready(None) => {
+                self.settle(Outcome::Success);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Counts a frame that goes to the caller.
+    fn passed(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.waiting = false;
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Err(error) = self.take_from_limit(length) {
+            // The upstream is well: its answer is only larger than the policy wants.
+            self.settle(Outcome::Neutral);
+            return Poll::Ready(Some(Err(error)));
+        }
+        if self.inner.is_end_stream() {
+            self.settle(Outcome::Success);
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn take_from_limit(&mut self, length: u64) -> Result<(), io::Error> {
@@ -134,34 +209,18 @@ impl Body for UpstreamBody {
         if let Some(front) = this.front.take() {
             return Poll::Ready(Some(Ok(Frame::data(front))));
         }
-        match Pin::new(&mut this.inner).poll_frame(context) {
-            Poll::Pending => match this.poll_limits(context) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(error) => this.broken(error),
-            },
-            Poll::Ready(Some(Ok(frame))) => {
-                this.waiting = false;
-                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
-                if let Err(error) = this.take_from_limit(length) {
-                    // The upstream is well: its answer is only larger than the policy wants.
-                    this.settle(Outcome::Neutral);
-                    return Poll::Ready(Some(Err(error)));
-                }
-                if this.inner.is_end_stream() {
-                    this.settle(Outcome::Success);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => this.broken(io::Error::other(error)),
-            Poll::Ready(None) => {
-                this.settle(Outcome::Success);
-                Poll::Ready(None)
-            }
+        if let Some(error) = this.end.take() {
+            return Poll::Ready(Some(Err(error)));
         }
+        let polled = this.poll_inner(context);
+        if let (true, Some(whole)) = (polled.is_ready(), &mut this.whole) {
+            whole.away_since = Some(Instant::now());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.front.is_none() && self.inner.is_end_stream()
+        self.front.is_none() && self.end.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

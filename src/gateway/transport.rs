@@ -37,6 +37,8 @@ mod failure;
 mod http1;
 /// The HTTP/2 connections.
 mod http2;
+/// Names to addresses.
+mod lookup;
 /// The idle HTTP/1.1 connections.
 mod pool;
 /// Plain or TLS.
@@ -63,7 +65,7 @@ impl Network {
     /// services we depend on. The tasks of HTTP/2 connections run on `tracker`; they end when their upstream's
     /// [`Transport`] is dropped and its calls are over.
     pub fn new(allowed_cidrs: Vec<IpNet>, forbidden: Vec<SocketAddr>, tracker: TaskTracker) -> Arc<Self> {
-        let border = Arc::new(Border::new(allowed_cidrs, forbidden));
+        let border = Arc::new(Border::new(allowed_cidrs, forbidden, tracker.clone()));
         Arc::new(Self { border, system_roots: Mutex::new(None), tracker })
     }
 

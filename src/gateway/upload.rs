@@ -71,6 +71,8 @@ impl Upload {
 /// A call's body: held in memory, or streaming once.
 pub struct CallBody {
     source: Source,
+    /// The caller sent none; a body that was sent away is something else.
+    none: bool,
     upload: Arc<Upload>,
 }
 
@@ -85,7 +87,7 @@ enum Source {
 impl CallBody {
     /// No body.
     pub fn empty() -> Self {
-        Self { source: Source::Empty, upload: Arc::default() }
+        Self { source: Source::Empty, none: true, upload: Arc::default() }
     }
 
     /// A body from the wire: at most `limit` bytes, never silent for longer than `idle`.
@@ -96,7 +98,7 @@ impl CallBody {
         let upload = Arc::<Upload>::default();
         let stream =
             CallerBody { inner: body, limit, seen: 0, idle, silence: None, upload: Arc::clone(&upload) };
-        Self { source: Source::Stream(stream), upload }
+        Self { source: Source::Stream(stream), none: false, upload }
     }
 
     /// What the caller's side of the transfer is doing.
@@ -114,9 +116,9 @@ impl CallBody {
         !matches!(self.source, Source::Gone)
     }
 
-    /// There is no body at all.
+    /// There is no body at all, and never was.
     pub fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Empty)
+        self.none
     }
 
     /// Reads a body of known length at most `most` into memory, so that it can be sent again. Others keep streaming.

@@ -285,7 +285,7 @@ pub struct Cache {
 }
 
 /// Whose word counts for freshness.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CacheMode {
     /// The response's (RFC 9111), without heuristics.
     Respect,
@@ -296,7 +296,7 @@ pub enum CacheMode {
 }
 
 /// One status that is remembered although it is an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NegativeAnswer {
     /// The status.
     pub status: StatusCode,

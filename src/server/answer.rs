@@ -16,11 +16,12 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::activity::{Activity, Call};
 use super::drain::Drain;
 use super::problem::{PANICKED, Refusal, TOO_MANY_FIELDS};
+use super::stream::Turn;
 
 /// Answers the requests of one connection.
 pub(super) struct Answering<E> {
@@ -53,7 +54,7 @@ impl<E: Endpoint<Output = poem::Response>> Answering<E> {
         if http1 && (refused || self.drain.is_announced()) {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        answer.map(|body| AnswerBody { body, _call: call })
+        answer.map(|body| AnswerBody { body, turn: Turn::of_this_stream(), rest: Bytes::new(), _call: call })
     }
 
     async fn ask(&self, request: Request<Incoming>) -> Result<poem::Response, Refusal> {
@@ -80,7 +81,30 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 /// An answer's body; the call is in flight until it has been sent or dropped.
 pub(super) struct AnswerBody {
     body: BoxBody<Bytes, io::Error>,
+    /// Over HTTP/2 only.
+    turn: Option<Turn>,
+    /// What is left of a large piece that goes out in small ones.
+    rest: Bytes,
     _call: Call,
+}
+
+/// Largest piece given to an HTTP/2 stream at once: its caller is known to take something each time a piece is gone.
+const PIECE: usize = 16 * 1024;
+
+impl AnswerBody {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.rest.is_empty() {
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => self.rest = data,
+                    Err(frame) => return Poll::Ready(Some(Ok(frame))),
+                },
+                other => return Poll::Ready(other),
+            }
+        }
+        let length = self.rest.len().min(PIECE);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
 }
 
 impl Body for AnswerBody {
@@ -88,14 +112,23 @@ impl Body for AnswerBody {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        if this.turn.is_none() {
+            return Pin::new(&mut this.body).poll_frame(cx);
+        }
+        let polled = this.poll_piece(cx);
+        if let Some(turn) = &this.turn {
+            turn.asked(polled.is_pending());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (hint, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        hint.exact().map_or(hint, |left| SizeHint::with_exact(left + rest))
     }
 }

@@ -1,7 +1,6 @@
 //! One connection from its first byte to its last, with the deadlines the HTTP library does not keep.
 
 use futures_util::future::poll_fn;
-use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -15,12 +14,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use tokio_util::task::TaskTracker;
 
 use super::Limits;
 use super::activity::{Activity, Due};
 use super::answer::Answering;
 use super::drain::{Drain, Phase};
+use super::stream::Streams;
 use super::wire::{Protocol, Wire};
 
 /// How long a connection that has said nothing yet may still ask, once the door is closed.
@@ -28,6 +27,12 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Room for a body beside the largest head in the HTTP/1 buffers.
 const BODY_ROOM: usize = 8 * 1024;
+
+/// Body bytes a caller may send ahead on one HTTP/2 stream.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// The largest window there is (RFC 9113 section 6.9.1).
+const MOST_WINDOW: u32 = (1 << 31) - 1;
 
 /// What every connection of a listener shares.
 pub(super) struct Connections<E> {
@@ -38,19 +43,9 @@ pub(super) struct Connections<E> {
     http2: Builder<Streams>,
 }
 
-/// Runs the streams of HTTP/2 connections as tracked tasks.
-#[derive(Clone)]
-struct Streams(TaskTracker);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        self.0.spawn(stream);
-    }
-}
-
 impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
     pub(super) fn new(endpoint: E, limits: Limits, drain: Drain) -> Self {
-        let streams = Streams(drain.streams().clone());
+        let streams = Streams::new(drain.streams().clone(), limits.idle);
         let mut http1 = Builder::new(streams.clone()).http1_only();
         http1.http1().max_buf_size(limits.header_bytes.max(BODY_ROOM) + BODY_ROOM);
         if limits.header_fields > 100 {
@@ -62,6 +57,11 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.http2_streams)
+            .initial_stream_window_size(STREAM_WINDOW)
+            // Room for all streams: an upload that nobody takes must keep nothing from the others.
+            .initial_connection_window_size(
+                STREAM_WINDOW.saturating_mul(limits.http2_streams).min(MOST_WINDOW),
+            )
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(limits.idle / 2)
             .keep_alive_timeout(limits.header_read);

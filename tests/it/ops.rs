@@ -82,7 +82,7 @@ async fn every_metric_that_telemetry_names_appears() {
     let server = Misbehaving::start().await;
     let app = TestApp::start(upstream("quotes", &server.url(), "")).await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
-    assert_eq!(client::get(app.api, "/api/v1/breakers").await.status, 200);
+    assert_eq!(app.ask("/api/v1/breakers").await.status, 200);
     let metrics = app.metrics().await;
     let shown: BTreeSet<&str> = metrics
         .lines()

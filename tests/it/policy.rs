@@ -134,7 +134,7 @@ fn problem(answer: &Answer) -> String {
 
 /// What the API says of the breaker of `api`.
 async fn breaker(app: &TestApp) -> Value {
-    client::get(app.api, "/api/v1/breakers/api").await.json()
+    app.ask("/api/v1/breakers/api").await.json()
 }
 
 /// Where the breaker of `api` stands.

@@ -72,6 +72,21 @@ fn failures_and_parts_are_never_stored() {
 }
 
 #[test]
+fn a_failure_that_may_not_be_shared_says_why() {
+    let shared = Case { policy: Cache { shared: true, ..respect() }, ..Case::default() };
+    for (line, refusal) in [
+        ("set-cookie: a=b", Refusal::SetCookie),
+        ("cache-control: private", Refusal::Private),
+        ("cache-control: no-store", Refusal::NoStore),
+        ("vary: *", Refusal::Vary),
+        ("vary: user-agent", Refusal::Vary),
+        ("vary: accept-encoding", Refusal::ServerError),
+    ] {
+        assert_eq!(shared.lifetime(500, &[line]), Err(refusal), "{line}");
+    }
+}
+
+#[test]
 fn prohibitions_hold_under_override_too() {
     let with = |more: &str| [String::from("cache-control: max-age=60"), more.to_owned()];
     for policy in [respect(), overriding(seconds(60))] {

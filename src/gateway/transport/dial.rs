@@ -4,7 +4,7 @@
 //! (DNS rebinding) gains nothing.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,31 +12,29 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ipnet::IpNet;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use super::failure::{SendFailure, SendFailureKind};
+use super::lookup::{Lookups, Progress};
 use crate::models::address;
 
-/// Name look-ups at once. getaddrinfo blocks a thread, for many seconds where the resolver is dead.
-const MOST_LOOKUPS: usize = 64;
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 8;
 /// How long one address may keep the next waiting (RFC 8305 section 8).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 
 /// Where this process may dial at all.
-#[derive(Debug)]
 pub(super) struct Border {
     allowed: Vec<IpNet>,
     /// Our own listeners, and the services we ourselves depend on.
     forbidden: Vec<SocketAddr>,
-    lookups: Arc<Semaphore>,
+    lookups: Arc<Lookups>,
 }
 
 impl Border {
-    pub(super) fn new(allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>) -> Self {
-        Self { allowed, forbidden, lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    pub(super) fn new(allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>, tracker: TaskTracker) -> Self {
+        Self { allowed, forbidden, lookups: Lookups::new(tracker) }
     }
 
     fn refusal(&self, address: SocketAddr, narrowed: Option<&[IpNet]>) -> Option<&'static str> {
@@ -68,9 +66,7 @@ pub(super) struct Dialler {
 impl Dialler {
     /// Resolves anew and connects, all before `deadline`.
     pub(super) async fn dial(&self, deadline: Instant) -> Result<TcpStream, SendFailure> {
-        let resolved = timeout_at(deadline, self.resolve()).await;
-        let found =
-            resolved.map_err(|_| too_slow("dns_timeout", &format!("resolving {:?}", self.host)))??;
+        let found = self.resolve(deadline).await?;
         for address in &found {
             if let Some(range) = self.border.refusal(*address, self.narrowed.as_deref()) {
                 let detail = format!("{:?} resolves to {}: {range}", self.host, address.ip());
@@ -90,29 +86,35 @@ impl Dialler {
         Ok(stream)
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, SendFailure> {
+    async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, SendFailure> {
         if let Ok(literal) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(literal, self.port)]);
         }
-        let failed = |reason: String| {
-            let detail = format!("resolving {:?}: {reason}", self.host);
-            SendFailure::unsent(SendFailureKind::Dns, "dns_error", detail)
-        };
-        let lookups = Arc::clone(&self.border.lookups);
-        let permit = lookups.acquire_owned().await.map_err(|closed| failed(closed.to_string()))?;
-        let asked = (self.host.clone(), self.port);
-        let looked_up = tokio::task::spawn_blocking(move || {
-            // Held by the thread: a caller who gives up does not make the look-up end any sooner.
-            let _permit = permit;
-            (asked.0.as_str(), asked.1).to_socket_addrs().map(Iterator::collect::<Vec<_>>)
-        });
-        match looked_up.await {
-            Ok(Ok(found)) if found.is_empty() => Err(failed("no address".to_owned())),
-            Ok(Ok(found)) => Ok(found),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(error) => Err(failed(error.to_string())),
+        let mut lookup = self.border.lookups.ask(&self.host);
+        let ended = timeout_at(deadline, lookup.wait_for(|now| matches!(now, Progress::Done(_)))).await;
+        let progress = ended.map(|told| told.map(|progress| progress.clone()));
+        match progress {
+            Ok(Ok(Progress::Done(Ok(found)))) if found.is_empty() => Err(no_address()),
+            Ok(Ok(Progress::Done(Ok(found)))) => {
+                Ok(found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
+            }
+            Ok(Ok(Progress::Done(Err(reason)))) => Err(self.unresolved(&reason)),
+            Ok(_) => Err(self.unresolved("the look-up ended early")),
+            Err(_) if *lookup.borrow() == Progress::InLine => Err(no_thread(&self.host)),
+            Err(_) => Err(too_slow("dns_timeout", &format!("resolving {:?}", self.host))),
         }
     }
+
+    fn unresolved(&self, reason: &str) -> SendFailure {
+        let detail = format!("resolving {:?}: {reason}", self.host);
+        SendFailure::unsent(SendFailureKind::Dns, "dns_error", detail)
+    }
+}
+
+/// Other names' look-ups took all the time there was: nothing is known of this upstream.
+fn no_thread(host: &str) -> SendFailure {
+    let detail = format!("resolving {host:?}: too many look-ups of other names are under way");
+    SendFailure::unsent(SendFailureKind::Exhausted, "proxy_internal_error", detail)
 }
 
 /// The two families by turns, beginning with the resolver's first choice, each in the resolver's order

@@ -137,7 +137,9 @@ impl SendFailure {
             SendFailureKind::ConnectTimeout => {
                 "Connecting to the upstream took longer than `timeout.connect`."
             }
-            SendFailureKind::Exhausted => "No connection could be opened for want of sockets on this side.",
+            SendFailureKind::Exhausted => {
+                "No connection could be opened for want of sockets or look-ups on this side."
+            }
             SendFailureKind::Reset => "The upstream closed the connection before it answered.",
             SendFailureKind::Protocol => "The upstream's answer is not valid HTTP.",
             SendFailureKind::RefusedStream => "The upstream refused the request unprocessed.",

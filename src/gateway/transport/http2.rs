@@ -29,6 +29,11 @@ use super::stream::Stream;
 const MOST_CONNECTIONS: usize = 8;
 /// Request bytes held for one stream while the upstream's window is closed.
 const SEND_BUFFER: usize = 256 * 1024;
+/// Response bytes an upstream may send ahead on one stream; what a slow caller has not taken stays in memory.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// As good as none (RFC 9113 section 6.9.1): one window for the whole connection would let a few slow callers keep
+/// every other call's bytes back. The streams' own windows and the upstream's seats bound the memory.
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// While streams are open, a connection silent for this long is pinged, and given up if the ping is not answered.
 const PING_AFTER: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -181,6 +186,8 @@ fn builder(tracker: TaskTracker) -> Builder<Tracked> {
     let mut builder = Builder::new(Tracked(tracker));
     builder
         .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(PING_AFTER)
         .keep_alive_timeout(PING_TIMEOUT)
         .max_header_list_size(MAX_HEAD as u32)

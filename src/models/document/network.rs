@@ -3,6 +3,7 @@
 use ipnet::IpNet;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use tokio_rustls::rustls::RootCertStore;
 
 use super::Rules;
 use crate::models::decode::{Fields, Object, Place};
@@ -33,19 +34,22 @@ pub(super) fn read(spec: &Object, rules: &Rules) -> Option<Vec<IpNet>> {
     })
 }
 
-/// Reads PEM text that holds certificates.
+/// Reads PEM text that holds certificates which can be trusted as they are.
 pub(super) fn certificates(place: &Place) -> Option<String> {
     let pem = place.text(256 << 10)?;
     let parsed: Result<Vec<CertificateDer>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    match parsed {
-        Ok(certificates) if !certificates.is_empty() => Some(pem.to_owned()),
-        Ok(_) => {
-            place.refuse("holds no certificate; paste the PEM with its BEGIN CERTIFICATE line");
-            None
-        }
-        Err(_) => {
-            place.refuse("is not valid PEM");
-            None
-        }
+    let Ok(certificates) = parsed else {
+        place.refuse("is not valid PEM");
+        return None;
+    };
+    if certificates.is_empty() {
+        place.refuse("holds no certificate; paste the PEM with its BEGIN CERTIFICATE line");
+        return None;
     }
+    let mut roots = RootCertStore::empty();
+    if certificates.into_iter().try_for_each(|certificate| roots.add(certificate)).is_err() {
+        place.refuse("holds something that is not a certificate, or none to trust");
+        return None;
+    }
+    Some(pem.to_owned())
 }

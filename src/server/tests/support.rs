@@ -1,8 +1,10 @@
 //! A tiny endpoint that remembers what it was asked, and clients that write bytes.
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use parking_lot::Mutex;
 use poem::http::StatusCode;
-use poem::{Endpoint, Request, Response};
+use poem::{Body, Endpoint, Request, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -18,12 +20,26 @@ pub(super) struct Probe {
     pub(super) gate: Semaphore,
 }
 
+/// One of the four that `/chunks` is made of.
+pub(super) const CHUNK: Bytes = Bytes::from_static(&[b'x'; 256 * 1024]);
+
+/// A body of two chunks, the second once the gate lets it through.
+fn gated(probe: Arc<Probe>) -> Body {
+    let second = stream::once(async move {
+        probe.gate.acquire().await.unwrap().forget();
+        Ok(Bytes::from_static(b"second"))
+    });
+    Body::from_bytes_stream(
+        stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"first"))]).chain(second),
+    )
+}
+
 impl Probe {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { asked: Mutex::default(), gate: Semaphore::new(0) })
     }
 
-    async fn answer(&self, mut request: Request) -> poem::Result<Response> {
+    async fn answer(self: &Arc<Self>, mut request: Request) -> poem::Result<Response> {
         let peer = request.remote_addr().clone();
         let line = format!("{} {}", request.method(), request.uri().path());
         let place = {
@@ -35,6 +51,13 @@ impl Probe {
             "/slow" => self.gate.acquire().await.unwrap().forget(),
             "/panic" => panic!("as asked"),
             "/large" => return Ok(vec![b'x'; 1 << 20].into()),
+            "/chunks" => {
+                return Ok(Body::from_bytes_stream(stream::iter(
+                    (0..4).map(|_| Ok::<_, std::io::Error>(CHUNK)),
+                ))
+                .into());
+            }
+            "/gated" => return Ok(gated(Arc::clone(self)).into()),
             "/unread" => return Ok(StatusCode::PAYLOAD_TOO_LARGE.into()),
             "/peer" => return Ok(peer.to_string().into()),
             _ => {}

@@ -12,8 +12,13 @@ fn trusting(ca: &str) -> Vec<String> {
 }
 
 async fn before_nginx(ca: &str, host: &str) -> TestApp {
+    before_nginx_under(ca, host, &[]).await
+}
+
+/// The same with further lines of policy.
+async fn before_nginx_under(ca: &str, host: &str, policy: &[&str]) -> TestApp {
     let url = format!("https://{host}:{}", nginx().await.https.port());
-    let spec = trusting(ca);
+    let spec: Vec<_> = trusting(ca).into_iter().chain(policy.iter().map(ToString::to_string)).collect();
     TestApp::start(upstream("secure", &url, &spec.iter().map(String::as_str).collect::<Vec<_>>())).await
 }
 
@@ -66,6 +71,29 @@ async fn large_files_come_whole_at_once_over_one_connection() {
     })
     .await;
     assert_eq!(lengths, [(LARGE, true); 3]);
+}
+
+#[tokio::test]
+async fn callers_who_do_not_read_keep_no_bytes_from_others_on_the_same_connection() {
+    let policy = ["cache: { mode: off }", "timeout: { idleBody: 2s }"];
+    let app = before_nginx_under(&nginx().await.ca, "localhost", &policy).await;
+    let mut slow = Vec::new();
+    for _ in 0..8 {
+        let mut caller = Connection::open_h2c(app.data).await;
+        let answer = caller.begin(client::request("/proxy/secure/large.bin")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        slow.push((caller, answer));
+    }
+    let first = app.get("/proxy/secure/connection").await.text().to_owned();
+    for _ in 0..100 {
+        assert_eq!(
+            app.get("/proxy/secure/connection").await.text(),
+            first,
+            "none needs a connection of its own"
+        );
+    }
+    let breaker = app.ask("/api/v1/breakers/secure").await.json();
+    assert_eq!(breaker["failures"], 0);
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ async fn behave(flaky: SocketAddr, mode: &str) {
 }
 
 async fn breaker(app: &TestApp) -> String {
-    let answer = client::get(app.api, "/api/v1/breakers/flaky").await;
+    let answer = app.ask("/api/v1/breakers/flaky").await;
     answer.json()["state"].as_str().unwrap_or_default().to_owned()
 }
 

@@ -159,3 +159,18 @@ async fn a_caller_who_leaves_the_queue_gives_its_place_back() {
     }
     assert_eq!(server.seen("/ok"), 0);
 }
+
+#[tokio::test]
+async fn a_caller_keeps_its_place_until_it_has_taken_what_is_copied_for_it() {
+    let server = Misbehaving::start().await;
+    let spec = "concurrency: { perCaller: 1 }\ncache: { maxObject: 8MiB }\n";
+    let app = levee_before(&server, spec).await;
+    server.script("/large", [Reply::ok(vec![b'x'; 7 << 20]).header("Cache-Control", "max-age=60").into()]);
+    let mut slow = Connection::open_h2c(app.data).await;
+    let unread = slow.begin(client::request("/proxy/api/large")).await.unwrap();
+    assert_eq!(unread.headers()["levee-answer"], "upstream");
+    until("it is stored", SOON, async || get(&app, "/large").await.header("levee-answer") == "cache").await;
+    assert_eq!(problem(&get(&app, "/ok").await), "too-many-concurrent", "its copy waits in memory");
+    drop((unread, slow));
+    until("its place is free", SOON, async || get(&app, "/ok").await.status == 200).await;
+}

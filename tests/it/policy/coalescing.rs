@@ -167,6 +167,56 @@ async fn answers_that_are_not_to_be_stored_are_not_shared() {
 }
 
 #[tokio::test]
+async fn a_failure_meant_for_one_caller_is_not_given_to_another() {
+    let (alice, bob) = ("Authorization: Bearer alice\r\n", "Authorization: Bearer bob\r\n");
+    for (lines, name, value) in [
+        ([alice, bob], "X-Any", "1"),
+        (["", ""], "Set-Cookie", "session=1"),
+        (["", ""], "Cache-Control", "private"),
+        (["", ""], "Cache-Control", "no-store"),
+    ] {
+        let server = Misbehaving::start().await;
+        let app = levee_before(&server, "cache: { shared: true }\nretry: { attempts: 1 }\n").await;
+        let gate = Gate::closed();
+        let failure = |whose: &str| Reply { body: whose.to_owned().into(), ..Reply::status(500) };
+        let for_alice = held(&gate, failure("for alice").header(name, value));
+        server.script("/x", [for_alice, failure("for bob").into()]);
+        let mut calls = together(&app, &gate, 2, &lines).await;
+        gate.open();
+        for (call, whose) in calls.iter_mut().zip(["for alice", "for bob"]) {
+            assert_eq!(text(call).await, ("500".to_owned(), whose.to_owned()), "{name}: {value}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_304_that_forbids_to_store_is_for_the_leader_alone() {
+    for (name, value) in
+        [("Set-Cookie", "session=of-one"), ("Cache-Control", "private"), ("Cache-Control", "no-store")]
+    {
+        let server = Misbehaving::start().await;
+        let app = levee_before(&server, "").await;
+        let gate = Gate::closed();
+        let stored = cacheable("max-age=0", "stored").header("ETag", "\"v1\"");
+        let confirmed = Reply::status(304).header("ETag", "\"v1\"").header(name, value);
+        let own = |number: usize| Reply::ok(format!("for {number}")).into();
+        let first = [stored.into(), held(&gate, confirmed)];
+        server.script("/x", first.into_iter().chain((1..5).map(own)));
+        assert_eq!(get(&app, "/x").await.text(), "stored");
+        let mut calls = together(&app, &gate, 5, &[]).await;
+        gate.open();
+        let mut bodies = HashSet::new();
+        for (number, call) in calls.iter_mut().enumerate() {
+            let answer: Message = call.read_answer().await.unwrap();
+            let cookie = answer.header("set-cookie").is_some();
+            assert_eq!(cookie, number == 0 && name == "Set-Cookie", "{value}: call {number}");
+            bodies.insert(answer.body);
+        }
+        assert_eq!((bodies.len(), server.seen("/x")), (5, 6), "{value}: everybody asked for itself");
+    }
+}
+
+#[tokio::test]
 async fn callers_with_different_credentials_are_never_in_one_flight() {
     let server = Misbehaving::start().await;
     let app = levee_before(&server, "").await;

@@ -69,7 +69,7 @@ async fn the_other_upstream_has_its_own_breaker() {
     }
     assert_eq!((server.seen_in_all(), backup.seen_in_all()), (2, 2));
     assert_eq!(state(&app).await, "open");
-    assert_eq!(client::get(app.api, "/api/v1/breakers/backup").await.json()["state"], "open");
+    assert_eq!(app.ask("/api/v1/breakers/backup").await.json()["state"], "open");
     let answer = get(&app, "/status/503").await;
     assert_eq!(told(&answer), (200, "static", "static"));
     assert_eq!(answer.header("proxy-status"), "levee; error=destination_unavailable; next-hop=\"api\"");
@@ -149,4 +149,51 @@ async fn what_an_open_circuit_kept_back_may_go_elsewhere_with_its_body() {
         assert!(request.bytes().ends_with(&body), "{size} bytes");
     }
     assert_eq!(server.seen("/ok"), 0);
+}
+
+#[tokio::test]
+async fn every_upstream_of_the_chain_is_asked_in_its_turn() {
+    let (server, second, third) =
+        (Misbehaving::start().await, Misbehaving::start().await, Misbehaving::start().await);
+    let spec = format!(
+        "{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n"
+    );
+    let app = TestApp::start(
+        document("api", &server.url(), &spec)
+            + &document("second", &second.url(), ONE_TRY)
+            + &document("third", &third.url(), ONE_TRY),
+    )
+    .await;
+    for path in ["/reset", "/status/503"] {
+        third.script(path, [Reply::ok("third").into()]);
+        assert_eq!(told(&get(&app, path).await), (200, "upstream:third", "third"));
+        assert_eq!(told(&send(&app, Method::PUT, path, b"held").await), (200, "upstream:third", "third"));
+        assert!(third.received().pop().unwrap().bytes().ends_with(b"held"));
+        assert_eq!((server.seen(path), second.seen(path), third.seen(path)), (2, 2, 2), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_reached_one_upstream_of_the_chain_is_not_done_at_the_next() {
+    let (dead, third) = (ClosedPort::take(), Misbehaving::start().await);
+    let second = Misbehaving::start().await;
+    let url = format!("http://{}", dead.address);
+    let spec = format!(
+        "{ONE_TRY}fallback: [{{ upstream: {{ name: second }} }}, {{ upstream: {{ name: third }} }}]\n"
+    );
+    for (at_second, expected, asked_third) in [(second.url(), 502, 0), (url.clone(), 200, 1)] {
+        let app = TestApp::start(
+            document("api", &url, &spec)
+                + &document("second", &at_second, ONE_TRY)
+                + &document("third", &third.url(), ONE_TRY),
+        )
+        .await;
+        third.script("/reset", [Reply::ok("third").into()]);
+        for size in [10, 200_000] {
+            let (before, body) = (third.seen("/reset"), vec![b'p'; size]);
+            let answer = send(&app, Method::POST, "/reset", &body).await;
+            assert_eq!(answer.status, expected, "{size} bytes");
+            assert_eq!(third.seen("/reset") - before, asked_third, "{size} bytes");
+        }
+    }
 }

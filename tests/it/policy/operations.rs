@@ -110,7 +110,7 @@ async fn operations_share_the_breaker_unless_they_have_one_of_their_own() {
     assert_eq!(get(&restart, "/own/good").await.status, 200);
     let metric = "levee_breaker_state{upstream=\"api\",operation=\"own\",state=\"closed\"}";
     assert_eq!(restart.metric(metric).await, Some(1.0));
-    assert_eq!(client::get(restart.api, "/api/v1/breakers/api?operation=sharing").await.status, 404);
+    assert_eq!(restart.ask("/api/v1/breakers/api?operation=sharing").await.status, 404);
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ async fn a_removed_upstream_is_unknown_and_its_series_go() {
     let unknown = get(&app, "/ok").await;
     assert_eq!((unknown.status.as_u16(), problem(&unknown).as_str()), (404, "unknown-upstream"));
     assert_eq!(series().await, 0);
-    assert_eq!(client::get(app.api, "/api/v1/breakers/api").await.status, 404);
+    assert_eq!(app.ask("/api/v1/breakers/api").await.status, 404);
     gate.open();
     assert_eq!(waiting.read_answer().await.unwrap().body, b"still served");
     assert_eq!(app.get("/proxy/keep/ok").await.status, 200);

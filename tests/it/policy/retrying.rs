@@ -204,3 +204,43 @@ async fn attempts_do_not_multiply_in_a_chain_of_levees() {
         assert_eq!(answer.header("levee-attempts"), "3");
     }
 }
+
+/// Five bytes of an answer in chunks that never ends.
+fn broken_off(status: u16) -> Behaviour {
+    let head = format!("HTTP/1.1 {status} Scripted\r\nTransfer-Encoding: chunked\r\n\r\n");
+    Behaviour::RawThenClose(format!("{head}5\r\n01234\r\n").into())
+}
+
+#[tokio::test]
+async fn an_error_that_breaks_off_is_no_whole_answer() {
+    let server = Misbehaving::start().await;
+    let budget = "retry: { budget: { percent: 0, minPerSecond: 0 } }\n";
+    for (rest, told) in [("retry: { attempts: 1 }\n", 502), (budget, 502), ("", 200)] {
+        for status in [503, 502] {
+            let app = levee_before(&server, &format!("{rest}breaker: {{ mode: metrics_only }}\n")).await;
+            let path = format!("/{status}");
+            server.script(&path, [broken_off(status), Reply::ok("good").into()]);
+            let answer = get(&app, &path).await;
+            assert_eq!(answer.status, told, "{rest:?} {status}");
+            if told == 502 {
+                assert_eq!(problem(&answer), "upstream-unreachable");
+                assert!(answer.header("proxy-status").contains("error=http_response_incomplete"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_over_the_limit_has_no_hole() {
+    let server = Misbehaving::start().await;
+    let spec = "retry: { budget: { percent: 0, minPerSecond: 0 } }\nlimits: { response: 8 }\n";
+    let app = levee_before(&server, spec).await;
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let body = ["0123", "456789ab", "xyz"].map(chunk).concat();
+    let head = "HTTP/1.1 503 Scripted\r\nTransfer-Encoding: chunked\r\n\r\n";
+    server.script("/x", [Behaviour::RawThenClose(format!("{head}{body}0\r\n\r\n").into())]);
+    let mut caller = begin_with(&app, "/x", "Cache-Control: no-store\r\n").await;
+    assert_eq!(caller.read_head().await.unwrap().second_word(), "503");
+    let rest = String::from_utf8(caller.read_to_end().await.unwrap_or_default()).unwrap();
+    assert!(!rest.contains("xyz") && !rest.ends_with("0\r\n\r\n"), "{rest:?}");
+}

@@ -2,8 +2,11 @@
 
 use std::time::Instant;
 
+use http_body_util::BodyExt as _;
+
 use super::*;
 use crate::support::client::Connection;
+use crate::support::nginx::nginx;
 
 /// One failure opens it, for long.
 const TRIPS_AT_ONCE: &str = "breaker: { minimumCalls: 1, failureRate: 0.5, open: { base: 60s, cap: 60s } }\n";
@@ -135,4 +138,17 @@ async fn callers_who_abort_inside_a_body_are_nobodys_failure() {
     until_idle(&app).await;
     assert_eq!((window(&app).await, state(&app).await.as_str()), ((0, 0), "closed"));
     until("their connections are closed", SOON, async || server.connections_open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_body_that_its_caller_takes_too_slowly_is_no_failure_of_the_upstream() {
+    let spec = format!("{PLAIN}timeout: {{ body: 1s }}\n");
+    let app = TestApp::start(document("api", &format!("http://{}", nginx().await.http), &spec)).await;
+    let mut caller = Connection::open(app.data).await;
+    let answer = caller.begin(client::request("/proxy/api/large.bin")).await.unwrap();
+    let begun = Instant::now();
+    until("the whole time is over", SOON, async || begun.elapsed() > Duration::from_millis(1500)).await;
+    assert!(answer.into_body().collect().await.is_err(), "broken off all the same");
+    until_idle(&app).await;
+    assert_eq!(window(&app).await, (0, 0), "the time was the caller's");
 }

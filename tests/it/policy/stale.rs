@@ -123,3 +123,25 @@ async fn an_open_circuit_does_not_keep_a_permitted_stale_copy_from_its_caller() 
     assert_eq!((answer.text(), answer.header("levee-attempts"), server.seen("/x")), ("old", "0", 1));
     assert_eq!(answer.header("proxy-status"), "levee; error=destination_unavailable; next-hop=\"api\"");
 }
+
+#[tokio::test]
+async fn a_get_with_a_body_is_not_answered_by_the_copy_of_the_get_without_one() {
+    let (server, backup) = (Misbehaving::start().await, Misbehaving::start().await);
+    let stale =
+        "retry: { attempts: 1 }\nbreaker: { mode: metrics_only }\nfallback: [{ stale: { maxAge: 1h } }]\n";
+    let through = format!("{PLAIN}fallback: [{{ upstream: {{ name: api }} }}]\n");
+    let documents = document("api", &server.url(), stale) + &document("front", &backup.url(), &through);
+    let app = TestApp::start(documents).await;
+    backup.script("/x", [Reply::status(503).into()]);
+    server.script("/x", [cacheable("max-age=0", "everything").into(), Reply::status(503).into()]);
+    get(&app, "/x").await;
+    for body in [&b"{\"filter\":1}"[..], &[b'f'; 200_000]] {
+        for upstream in ["api", "front"] {
+            let path = format!("/proxy/{upstream}/x");
+            let answer = client::send_body(app.data, Method::GET, &path, body).await;
+            assert_eq!(answer.status, 503, "{upstream}, {} bytes", body.len());
+        }
+    }
+    let told = get(&app, "/x").await;
+    assert_eq!((told.text(), told.header("levee-fallback")), ("everything", "stale"));
+}

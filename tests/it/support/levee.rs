@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::client::{self, Answer};
 use super::process::Process;
@@ -26,6 +27,7 @@ pub(crate) struct TestApp {
     pub(crate) ops: SocketAddr,
     process: Process,
     folder: TempDir,
+    token: OnceCell<String>,
 }
 
 /// What a test may change before the start.
@@ -67,16 +69,30 @@ impl TestApp {
         fs::read_to_string(self.folder.path().join(".levee/admin-password")).unwrap()
     }
 
+    /// GET on the control plane, as the first admin; signed in once.
+    pub(crate) async fn ask(&self, path: &str) -> Answer {
+        let token = self.token.get_or_init(async || {
+            let login =
+                serde_json::json!({ "email": "admin@localhost", "password": self.admin_password().trim() });
+            let mut request = client::request("/api/v1/auth/login");
+            *request.method_mut() = http::Method::POST;
+            request.headers_mut().insert("content-type", "application/json".parse().unwrap());
+            *request.body_mut() = login.to_string().into();
+            let answer = client::send(self.api, request).await.expect("the API answers");
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            answer.json()["accessToken"].as_str().unwrap().to_owned()
+        });
+        let mut request = client::request(path);
+        let bearer = format!("Bearer {}", token.await);
+        request.headers_mut().insert("authorization", bearer.parse().unwrap());
+        client::send(self.api, request).await.expect("the API answers")
+    }
+
     /// Replaces the upstream file in one step, as an editor or a mounted volume does.
     pub(crate) fn rewrite_upstreams(&self, upstreams: &str) {
         let fresh = self.folder.path().join("upstreams.yaml.new");
         fs::write(&fresh, upstreams).unwrap();
         fs::rename(fresh, upstreams_file(&self.folder)).unwrap();
-    }
-
-    /// The password of `admin@localhost`, from the file that it is told to be in.
-    pub(crate) fn admin_password(&self) -> String {
-        fs::read_to_string(self.folder.path().join(".levee/admin-password")).unwrap()
     }
 
     /// Sends a signal.
@@ -135,7 +151,7 @@ impl Setup {
             .current_dir(folder.path());
         let mut process = Process::start("levee", command);
         let [data, api, ops] = process.logged(READY_WITHIN, ready_addresses).await;
-        TestApp { data, api, ops, process, folder }
+        TestApp { data, api, ops, process, folder, token: OnceCell::new() }
     }
 }
 

@@ -11,7 +11,7 @@ fn loopback() -> Vec<IpNet> {
 }
 
 fn dialler(host: &str, port: u16, allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>) -> Dialler {
-    let border = Arc::new(Border::new(allowed, forbidden));
+    let border = Arc::new(Border::new(allowed, forbidden, TaskTracker::new()));
     Dialler { border, host: host.to_owned(), port, narrowed: None }
 }
 
@@ -71,11 +71,11 @@ async fn a_name_that_does_not_resolve_is_a_dns_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_look_up_that_waits_for_its_turn_ends_with_the_connect_timeout() {
+async fn a_look_up_that_waits_for_others_ends_with_the_connect_timeout_and_is_not_the_upstreams_failure() {
     let waiting = dialler("localhost", 80, loopback(), Vec::new());
-    let _all = Arc::clone(&waiting.border.lookups).acquire_many_owned(MOST_LOOKUPS as u32).await.unwrap();
+    let _all = waiting.border.lookups.take_all_threads().await;
     let failure = waiting.dial(Instant::now() + Duration::from_secs(1)).await.unwrap_err();
-    assert_eq!((failure.kind, failure.token()), (SendFailureKind::ConnectTimeout, "dns_timeout"));
+    assert_eq!((failure.kind, failure.token()), (SendFailureKind::Exhausted, "proxy_internal_error"));
 }
 
 #[tokio::test]

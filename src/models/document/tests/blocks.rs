@@ -315,6 +315,10 @@ fn limits_and_trust_are_checked() {
             "1: tls.ca: is not valid PEM",
         ),
         (
+            "tls: { ca: \"-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\" }",
+            "1: tls.ca: holds something that is not a certificate, or none to trust",
+        ),
+        (
             "network: { allowCidrs: [10.0.0.1] }",
             "1: network.allowCidrs[0]: `10.0.0.1` is not a range of addresses such as `10.0.0.0/8`",
         ),
