@@ -85,6 +85,7 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
         "snapshot": {
             "revision": snapshot.revision,
             "ageSeconds": snapshot.applied.map(|applied| applied.elapsed().as_secs()),
+            "onDisk": publisher.and_then(Publisher::kept),
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),

@@ -78,6 +78,8 @@ pub struct Publisher {
     schema_checked: AtomicBool,
     /// Since when the database is away, and why.
     away: Mutex<Option<Away>>,
+    /// The revision on disk.
+    kept: Mutex<Option<u64>>,
 }
 
 /// What is remembered from one publication to the next.
@@ -124,6 +126,7 @@ impl Publisher {
             asked: Notify::new(),
             schema_checked: AtomicBool::new(false),
             away: Mutex::default(),
+            kept: Mutex::default(),
         })
     }
 
@@ -177,6 +180,11 @@ impl Publisher {
     /// Whether the database is away.
     pub fn away(&self) -> Option<Away> {
         self.away.lock().clone()
+    }
+
+    /// The revision that was kept on disk last.
+    pub fn kept(&self) -> Option<u64> {
+        *self.kept.lock()
     }
 
     /// Every wrong place of a document that would be called `name`, held against all others.
@@ -311,17 +319,16 @@ impl Publisher {
             return;
         }
         let mut published = self.published.subscribe();
-        let mut kept = None;
         loop {
             let now = Arc::clone(&published.borrow_and_update());
-            if !now.from_disk && kept != Some(now.stored.revision) {
+            if !now.from_disk && self.kept() != Some(now.stored.revision) {
                 let (publisher, stored) = (Arc::clone(self), Arc::clone(&now.stored));
                 let revision = stored.revision;
                 let write = move || publisher.parts.kept.as_ref().map(|kept| kept.write(&stored));
                 match tokio::task::spawn_blocking(write).await {
                     Ok(Some(Err(error))) => tracing::error!(%error, "the snapshot cannot be kept on disk"),
                     Err(panicked) => tracing::error!(%panicked, "keeping the snapshot on disk failed"),
-                    Ok(_) => kept = Some(revision),
+                    Ok(_) => *self.kept.lock() = Some(revision),
                 }
                 tokio::time::sleep(KEEP_EVERY).await;
             }

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
+mod breakers_api;
 mod calls;
 mod commands;
+mod credentials_api;
 mod drain;
 mod fixtures;
 mod load;
@@ -13,3 +15,4 @@ mod readme;
 mod startup;
 mod support;
 mod tidy;
+mod upstreams_api;

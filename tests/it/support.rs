@@ -4,6 +4,8 @@
 
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
+/// Replicas over one database.
+pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.
 pub(crate) mod httpbin;
 /// The real binary.
@@ -14,6 +16,8 @@ pub(crate) mod misbehaving;
 pub(crate) mod nginx;
 /// Ports that refuse a connection, or never complete one.
 pub(crate) mod ports;
+/// PostgreSQL.
+pub(crate) mod postgres;
 /// A child process with its log.
 pub(crate) mod process;
 /// Waiting for a condition.

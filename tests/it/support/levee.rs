@@ -145,7 +145,7 @@ fn upstreams_file(folder: &TempDir) -> PathBuf {
 }
 
 /// The log line that says `ready` and carries every address.
-fn ready_addresses(line: &str) -> Option<[SocketAddr; 3]> {
+pub(crate) fn ready_addresses(line: &str) -> Option<[SocketAddr; 3]> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let fields = line.get("fields").unwrap_or(&line);
     if fields["message"] != "ready" {
