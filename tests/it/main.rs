@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
+mod audit;
 mod breakers_api;
 mod calls;
 mod commands;
 mod credentials_api;
 mod drain;
 mod fixtures;
+mod keys;
 mod load;
 mod ops;
 mod policy;
