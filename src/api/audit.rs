@@ -7,6 +7,7 @@ use poem_openapi::param::Query;
 use poem_openapi::{Object, OpenApi};
 use serde_json::Value;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Group;
 use super::error::ApiError;
@@ -76,13 +77,13 @@ impl AuditApi {
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct AuditEntry {
     /// Identifier; sorts by time.
-    id: String,
+    id: Uuid,
     /// When.
     at: OffsetDateTime,
     /// Who: `user:` and an address, `sa:` and a service account, `system:` for Levee itself and its command line.
     actor: String,
     /// The identifier of that user or service account.
-    actor_id: Option<String>,
+    actor_id: Option<Uuid>,
     /// What was done.
     action: String,
     /// To what.
@@ -113,10 +114,10 @@ impl From<Entry> for AuditEntry {
             other => BTreeMap::from([("value".to_owned(), other)]),
         };
         Self {
-            id: entry.id.to_string(),
+            id: entry.id,
             at: entry.at,
             actor: entry.actor,
-            actor_id: entry.actor_id.map(|id| id.to_string()),
+            actor_id: entry.actor_id,
             action: entry.action,
             target: entry.target,
             details,

@@ -7,6 +7,7 @@ use poem_openapi::param::{Path, Query};
 use poem_openapi::{Object, OpenApi};
 use secrecy::ExposeSecret as _;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::Group;
 use super::answers::{Created, NoContent};
@@ -14,7 +15,6 @@ use super::error::ApiError;
 use super::pagination::{default_limit, next, page_request};
 use super::payload::JsonBody;
 use super::security::Admin;
-use super::service_accounts::identifier;
 use crate::models::service_account::ApiKeyRecord;
 use crate::services::service_accounts::{IssuedKey as Issued, ServiceAccountsService};
 
@@ -34,7 +34,7 @@ impl KeysApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// How many items to answer with at most.
         #[oai(
             name = "limit",
@@ -47,7 +47,7 @@ impl KeysApi {
         cursor: Query<Option<String>>,
     ) -> Result<JsonBody<ApiKeyPage>, ApiError> {
         let page = page_request(limit.0, cursor.0.as_deref())?;
-        let page = service.keys(&admin.0.principal, identifier(&id.0)?, page).await?;
+        let page = service.keys(&admin.0.principal, id.0, page).await?;
         let items = page.items.into_iter().map(ApiKey::from).collect();
         Ok(JsonBody(ApiKeyPage { items, next: page.next.map(next) }))
     }
@@ -64,11 +64,11 @@ impl KeysApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         body: JsonBody<ApiKeyCreation>,
     ) -> Result<Created<IssuedApiKey>, ApiError> {
         let ApiKeyCreation { name, expires_in } = body.0;
-        let (account, life) = (identifier(&id.0)?, expires_in.map(Duration::from_secs));
+        let (account, life) = (id.0, expires_in.map(Duration::from_secs));
         let issued = service.issue_key(&admin.0.principal, admin.0.actor, account, name, life).await?;
         let location = format!("/api/v1/service-accounts/{account}/keys/{}", issued.record.id);
         Ok(Created::new(location, issued.into()))
@@ -84,12 +84,12 @@ impl KeysApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The key's id.
         #[oai(name = "key")]
-        key: Path<String>,
+        key: Path<Uuid>,
     ) -> Result<JsonBody<ApiKey>, ApiError> {
-        let (account, key) = (identifier(&id.0)?, identifier(&key.0)?);
+        let (account, key) = (id.0, key.0);
         Ok(JsonBody(service.key(&admin.0.principal, account, key).await?.into()))
     }
 
@@ -103,12 +103,12 @@ impl KeysApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The key's id.
         #[oai(name = "key")]
-        key: Path<String>,
+        key: Path<Uuid>,
     ) -> Result<NoContent, ApiError> {
-        let (account, key) = (identifier(&id.0)?, identifier(&key.0)?);
+        let (account, key) = (id.0, key.0);
         service.revoke_key(&admin.0.principal, admin.0.actor, account, key).await?;
         Ok(NoContent)
     }
@@ -131,7 +131,7 @@ struct ApiKeyCreation {
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct ApiKey {
     /// Identifier; its digits stand in the key behind `lvk_`.
-    id: String,
+    id: Uuid,
     /// For people to read.
     name: String,
     /// When it was issued.
@@ -149,7 +149,7 @@ struct ApiKey {
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct IssuedApiKey {
     /// Identifier; its digits stand in the key behind `lvk_`.
-    id: String,
+    id: Uuid,
     /// For people to read.
     name: String,
     /// The key itself. It cannot be read again.
@@ -175,7 +175,7 @@ struct ApiKeyPage {
 impl From<ApiKeyRecord> for ApiKey {
     fn from(record: ApiKeyRecord) -> Self {
         Self {
-            id: record.id.to_string(),
+            id: record.id,
             name: record.name,
             created: record.created,
             expires: record.expires,
@@ -188,7 +188,7 @@ impl From<ApiKeyRecord> for ApiKey {
 impl From<Issued> for IssuedApiKey {
     fn from(issued: Issued) -> Self {
         Self {
-            id: issued.record.id.to_string(),
+            id: issued.record.id,
             name: issued.record.name,
             key: issued.text.expose_secret().to_owned(),
             created: issued.record.created,

@@ -9,11 +9,8 @@ use crate::error::Failure;
 use crate::models::principal::{Actor, Principal, Role};
 use crate::services::identity::{Identity, Visitor};
 
-/// The name of the security scheme in the document.
-const SCHEME: &str = "levee";
-
 macro_rules! guards {
-    ($($(#[$doc:meta])* $name:ident needs $role:expr;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident needs $role:expr, $scheme:literal;)*) => {$(
         $(#[$doc])*
         pub(super) struct $name(pub(super) Signed);
 
@@ -23,11 +20,11 @@ macro_rules! guards {
             type ParamRawType = ();
 
             fn register(registry: &mut Registry) {
-                registry.create_security_scheme(SCHEME, scheme());
+                registry.create_security_scheme($scheme, scheme());
             }
 
             fn security_schemes() -> Vec<&'static str> {
-                vec![SCHEME]
+                vec![$scheme]
             }
 
             async fn from_request(
@@ -41,15 +38,16 @@ macro_rules! guards {
     )*};
 }
 
+// The scheme's name carries the role into the document, where the shaping step makes one scheme of them all.
 guards! {
     /// Anybody who proved who it is, whatever it may do.
-    SignedIn needs None;
+    SignedIn needs None, "levee:any";
     /// Who may read.
-    Viewer needs Some(Role::Viewer);
+    Viewer needs Some(Role::Viewer), "levee:viewer";
     /// Who may change upstreams and breakers.
-    Operator needs Some(Role::Operator);
+    Operator needs Some(Role::Operator), "levee:operator";
     /// Who may manage users, service accounts, keys and credentials.
-    Admin needs Some(Role::Admin);
+    Admin needs Some(Role::Admin), "levee:admin";
 }
 
 /// Anybody, for what is public and noted all the same: how the audit list names whoever asks.

@@ -12,9 +12,9 @@ use super::error::ApiError;
 use super::pagination::{default_limit, next, page_request};
 use super::payload::JsonBody;
 use super::precondition::IfMatch;
+use super::roles::Class;
 use super::security::{Admin, Viewer};
-use crate::error::Failure;
-use crate::models::principal::{Class, Role};
+use crate::models::principal::Role;
 use crate::models::service_account::{
     ServiceAccount as Account, ServiceAccountChange as Change, ServiceAccountFilter,
 };
@@ -82,9 +82,9 @@ impl ServiceAccountsApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
     ) -> Result<Tagged<ServiceAccount>, ApiError> {
-        let account = service.get(&viewer.0.principal, identifier(&id.0)?).await?;
+        let account = service.get(&viewer.0.principal, id.0).await?;
         Ok(Tagged::new(account.version, account.into()))
     }
 
@@ -98,13 +98,13 @@ impl ServiceAccountsApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The `ETag` of the state to change, or `*` for whatever is there.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
         body: JsonBody<ServiceAccountChange>,
     ) -> Result<Tagged<ServiceAccount>, ApiError> {
-        let (id, expected) = (identifier(&id.0)?, if_match.version());
+        let (id, expected) = (id.0, if_match.version());
         let changed = service.update(&admin.0.principal, admin.0.actor, id, body.0.into(), expected).await?;
         Ok(Tagged::new(changed.account.version, changed.into()))
     }
@@ -119,20 +119,15 @@ impl ServiceAccountsApi {
         service: Data<&ServiceAccountsService>,
         /// The service account's id.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The `ETag` of the state to delete, or `*` for whatever is there.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
     ) -> Result<NoContent, ApiError> {
-        let (id, expected) = (identifier(&id.0)?, if_match.version());
+        let (id, expected) = (id.0, if_match.version());
         service.delete(&admin.0.principal, admin.0.actor, id, expected).await?;
         Ok(NoContent)
     }
-}
-
-/// What is no identifier names nothing.
-pub(super) fn identifier(text: &str) -> Result<Uuid, ApiError> {
-    Uuid::try_parse(text).map_err(|_| Failure::not_found("There is nothing of this id.").into())
 }
 
 /// What a service account may do over this API: `none`, nothing, it only calls; `viewer` reads; `operator` also changes
@@ -146,16 +141,6 @@ enum ServiceAccountRole {
     Admin,
 }
 
-/// How much of what is scarce a service account may ask for: `low`, batch work; `normal`, most programs; `high`, what
-/// customers wait for. It caps `Levee-Priority` and chooses the rate limits.
-#[derive(Enum)]
-#[oai(rename_all = "snake_case")]
-enum ServiceAccountClass {
-    Low,
-    Normal,
-    High,
-}
-
 /// A service account to be created.
 #[derive(Object)]
 #[oai(rename_all = "camelCase", deny_unknown_fields)]
@@ -166,7 +151,7 @@ struct ServiceAccountCreation {
     /// What it may do over this API; nothing, if left out.
     role: Option<ServiceAccountRole>,
     /// How much it may ask for.
-    class: ServiceAccountClass,
+    class: Class,
 }
 
 /// What to change of a service account.
@@ -176,7 +161,7 @@ struct ServiceAccountChange {
     /// What it may do over this API.
     role: Option<ServiceAccountRole>,
     /// How much it may ask for.
-    class: Option<ServiceAccountClass>,
+    class: Option<Class>,
     /// Whether its keys are refused.
     disabled: Option<bool>,
 }
@@ -186,13 +171,13 @@ struct ServiceAccountChange {
 #[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct ServiceAccount {
     /// Identifier.
-    id: String,
+    id: Uuid,
     /// Its name; `access.allow` of upstreams names it as `sa:` and this.
     name: String,
     /// What it may do over this API.
     role: ServiceAccountRole,
     /// How much it may ask for.
-    class: ServiceAccountClass,
+    class: Class,
     /// Whether its keys are refused.
     disabled: bool,
     /// When it was created.
@@ -218,7 +203,7 @@ struct ServiceAccountPage {
 impl From<Account> for ServiceAccount {
     fn from(account: Account) -> Self {
         Self {
-            id: account.id.to_string(),
+            id: account.id,
             name: account.name,
             role: account.role.into(),
             class: account.class.into(),
@@ -241,7 +226,7 @@ impl From<ServiceAccountChange> for Change {
     fn from(change: ServiceAccountChange) -> Self {
         Self {
             role: change.role.map(Option::from),
-            class: change.class.map(Class::from),
+            class: change.class.map(Into::into),
             disabled: change.disabled,
         }
     }
@@ -265,26 +250,6 @@ impl From<Option<Role>> for ServiceAccountRole {
             Some(Role::Viewer) => Self::Viewer,
             Some(Role::Operator) => Self::Operator,
             Some(Role::Admin) => Self::Admin,
-        }
-    }
-}
-
-impl From<ServiceAccountClass> for Class {
-    fn from(class: ServiceAccountClass) -> Self {
-        match class {
-            ServiceAccountClass::Low => Self::Low,
-            ServiceAccountClass::Normal => Self::Normal,
-            ServiceAccountClass::High => Self::High,
-        }
-    }
-}
-
-impl From<Class> for ServiceAccountClass {
-    fn from(class: Class) -> Self {
-        match class {
-            Class::Low => Self::Low,
-            Class::Normal => Self::Normal,
-            Class::High => Self::High,
         }
     }
 }

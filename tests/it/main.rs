@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
+mod access;
+mod audit;
 mod auth;
 mod breakers_api;
 mod calls;
 mod commands;
+mod credentials;
 mod credentials_api;
 mod drain;
 mod fixtures;
+mod keys;
 mod load;
 mod ops;
 mod policy;

@@ -17,8 +17,10 @@ pub(super) fn shape(mut document: Value) -> Value {
         write_whole_bounds_as_integers(object);
     });
     close_request_schemas(&mut document);
+    make_one_scheme(&mut document);
     for_each_operation(&mut document, |operation| {
         say_public(operation);
+        say_role(operation);
         name_refusals(operation);
     });
     move_headers_to_components(&mut document);
@@ -102,6 +104,36 @@ fn close(object: &mut Map<String, Value>) {
 /// Without `security` an operation inherits the document's; one that asks for no credentials has to say so.
 fn say_public(operation: &mut Map<String, Value>) {
     operation.entry("security").or_insert(json!([]));
+}
+
+/// What stands between a scheme's name and the role that a guard hangs on it.
+const ROLE_MARK: char = ':';
+
+/// Guards name their scheme `levee:admin`: the same scheme, with the least role that passes.
+fn make_one_scheme(document: &mut Value) {
+    let schemes = document.pointer_mut("/components/securitySchemes").and_then(Value::as_object_mut);
+    if let Some(schemes) = schemes {
+        let named = std::mem::take(schemes).into_iter();
+        schemes.extend(named.map(|(name, scheme)| (without_role(&name).to_owned(), scheme)));
+    }
+}
+
+/// OpenAPI 3.0 has no word for roles, so an extension says which one an operation needs: `any` for whoever has signed in.
+fn say_role(operation: &mut Map<String, Value>) {
+    let alternatives = operation.get_mut("security").and_then(Value::as_array_mut);
+    let mut needed = None;
+    for schemes in alternatives.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let named = std::mem::take(schemes).into_iter();
+        schemes.extend(named.map(|(name, scopes)| {
+            needed = name.split_once(ROLE_MARK).map(|(_, role)| json!(role));
+            (without_role(&name).to_owned(), scopes)
+        }));
+    }
+    operation.extend(needed.map(|role| ("x-levee-role".to_owned(), role)));
+}
+
+fn without_role(scheme: &str) -> &str {
+    scheme.split_once(ROLE_MARK).map_or(scheme, |(name, _)| name)
 }
 
 /// poem-openapi writes every failure as `default`. progenitor takes that for a success as well, and refuses a document

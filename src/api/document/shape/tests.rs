@@ -168,3 +168,16 @@ fn the_order_does_not_depend_on_the_order_of_declaration() {
     assert_eq!(keys(&shaped["paths"]["/a"]), ["get", "delete"]);
     assert_eq!(keys(&shaped["components"]["schemas"]), ["Another", "Thing"]);
 }
+
+#[test]
+fn a_guards_role_becomes_an_extension_and_its_scheme_one_with_the_others() {
+    let mut raw = document(&json!({ "type": "object" }));
+    raw["paths"]["/things"]["get"]["security"] = json!([{ "levee:admin": [] }]);
+    raw["components"]["securitySchemes"] =
+        json!({ "levee:admin": { "type": "http" }, "levee:any": { "type": "http" } });
+    let shaped = shape(raw);
+    let operation = &shaped["paths"]["/things"]["get"];
+    assert_eq!(operation["x-levee-role"], json!("admin"));
+    assert_eq!(operation["security"], json!([{ "levee": [] }]));
+    assert_eq!(shaped["components"]["securitySchemes"], json!({ "levee": { "type": "http" } }));
+}
