@@ -71,7 +71,7 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
     let routes = Route::new()
         .at("/openapi.json", get(printed(document::render(&document, Format::Json), "application/json")))
         .at("/openapi.yaml", get(printed(document::render(&document, Format::Yaml), "application/yaml")))
-        .at(KEY_SET, get(auth::key_set))
+        .at(KEY_SET, get(printed(services.auth.jwks().to_string(), "application/json")))
         .nest("/", service());
     let routes = docs::mount(routes);
     let routes = routes

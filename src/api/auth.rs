@@ -1,7 +1,6 @@
 //! `/auth`: signing in and out, and the own account.
 
 use poem::web::Data;
-use poem::{Response, handler};
 use poem_openapi::{Enum, Object, OpenApi};
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
@@ -103,12 +102,6 @@ impl AuthApi {
         service.redeem_reset(&body.0.token, body.0.new_password.into(), anyone.0).await?;
         Ok(NoContent)
     }
-}
-
-/// Serves the key set (RFC 7517) that verifies our access tokens.
-#[handler]
-pub(super) fn key_set(service: Data<&AuthService>) -> Response {
-    Response::builder().content_type("application/json").body(service.jwks().to_string())
 }
 
 /// Address and password.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::authority::demand;
 use super::publication::Publisher;
 use super::rate_limits::RateLimits;
+use super::users::explained;
 use crate::error::Failure;
 use crate::identity::opaque;
 use crate::identity::password::{self, Passwords, Verdict};
@@ -186,7 +187,7 @@ impl AuthService {
         let (token, hash) = opaque::mint();
         let expires = OffsetDateTime::now_utc() + RESET;
         let issued = self.parts.store.create_reset(NewReset { hash, user, expires }, actor).await;
-        issued.map_err(|error| super::users::explained(error))?;
+        issued.map_err(explained)?;
         Ok(Reset { token, expires })
     }
 

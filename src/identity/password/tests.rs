@@ -16,12 +16,12 @@ struct Held {
 }
 
 fn held(pool: &Passwords) -> (Held, tokio::task::JoinHandle<Result<(), Failure>>) {
-    let (begin, began) = oneshot::channel();
+    let (started, began) = oneshot::channel();
     let (end, ended) = mpsc::channel();
     let pool = pool.clone();
     let running = tokio::spawn(async move {
         pool.run(move |_| {
-            let _ = begin.send(());
+            let _ = started.send(());
             // An error means that the test dropped its end.
             let _ = ended.recv();
         })

@@ -96,7 +96,7 @@ impl Accounts {
             fault("/name", why);
         }
         let about = [person.name.as_str(), person.email.as_str()];
-        let given = password.as_ref().map(|password| password.expose_secret());
+        let given = password.as_ref().map(SecretString::expose_secret);
         if let Some(why) = given.and_then(|given| password::refuse(given, &about)) {
             fault("/password", why);
         }
