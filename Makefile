@@ -16,7 +16,7 @@ LEVEE := $(CARGO_TARGET_DIR)/debug/levee
 WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-STEPS := setup fmt-check lint docs openapi loom unit it clients
+STEPS := setup fmt-check lint docs openapi loom unit it clients fuzz
 
 .PHONY: help dev build test $(STEPS) fmt update bench load clean
 

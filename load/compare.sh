@@ -29,7 +29,7 @@ start_levee() {
         --ops-listen "127.0.0.1:${port[levee-ops]}" --upstreams "$folder/upstreams.yaml"
     until_ready "http://127.0.0.1:${port[levee-ops]}/readyz"
     token=$(api POST "$control/auth/login" -d "{\"email\":\"load@localhost\",\"password\":\"$(<"$folder/password")\"}" | field accessToken)
-    account=$(api POST "$control/service-accounts" -H "Authorization: Bearer $token" -d '{"name":"load"}' | field id)
+    account=$(api POST "$control/service-accounts" -H "Authorization: Bearer $token" -d '{"name":"load","class":"normal"}' | field id)
     key=$(api POST "$control/service-accounts/$account/keys" -H "Authorization: Bearer $token" -d '{"name":"load"}' | field key)
 }
 

@@ -11,7 +11,6 @@ import subprocess
 import sys
 
 import httpx
-
 import service
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
