@@ -10,7 +10,7 @@ for candidate in /usr/lib/postgresql/*/bin; do [ -x "$candidate/initdb" ] && bin
 [ -n "$bin" ] || bin=$(dirname "$(command -v initdb || echo /missing)")
 [ -x "$bin/initdb" ] || { echo "with-servers: PostgreSQL is missing: run tests/setup.sh once" >&2; exit 1; }
 
-folder=$(mktemp -d "${TMPDIR:-/tmp}/levee-postgres-XXXXXX")
+folder=$(mktemp -d --suffix=-levee-postgres)
 server=
 finish() {
     status=$?

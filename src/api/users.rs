@@ -15,7 +15,6 @@ use super::payload::JsonBody;
 use super::precondition::IfMatch;
 use super::roles::Role;
 use super::security::Admin;
-use super::service_accounts::identifier;
 use crate::models::page::Page;
 use crate::models::user::{self, UserChange, UserFilter};
 use crate::services::auth::{AuthService, Reset};
@@ -86,9 +85,9 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
     ) -> Result<Tagged<User>, ApiError> {
-        let user = service.get(&admin.0.principal, identifier(&id.0)?).await?;
+        let user = service.get(&admin.0.principal, id.0).await?;
         Ok(Tagged::new(user.version, user.into()))
     }
 
@@ -103,13 +102,13 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The `ETag` of the state you read, or `*`.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
         body: JsonBody<UserUpdate>,
     ) -> Result<Tagged<User>, ApiError> {
-        let (id, expected, change) = (identifier(&id.0)?, if_match.version(), body.0.into());
+        let (id, expected, change) = (id.0, if_match.version(), body.0.into());
         let user = service.update(&admin.0.principal, id, change, expected, admin.0.actor).await?;
         Ok(Tagged::new(user.version, user.into()))
     }
@@ -124,12 +123,12 @@ impl UsersApi {
         service: Data<&UsersService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
         /// The `ETag` of the state you read, or `*`.
         #[oai(name = "If-Match")]
         if_match: IfMatch,
     ) -> Result<NoContent, ApiError> {
-        let id = identifier(&id.0)?;
+        let id = id.0;
         service.delete(&admin.0.principal, id, if_match.version(), admin.0.actor).await?;
         Ok(NoContent)
     }
@@ -145,9 +144,9 @@ impl UsersApi {
         service: Data<&AuthService>,
         /// The user's identifier.
         #[oai(name = "id")]
-        id: Path<String>,
+        id: Path<Uuid>,
     ) -> Result<JsonBody<IssuedReset>, ApiError> {
-        let id = identifier(&id.0)?;
+        let id = id.0;
         let reset = service.issue_reset(&admin.0.principal, id, admin.0.actor).await?;
         Ok(JsonBody(reset.into()))
     }

@@ -118,16 +118,16 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.
 fn stored_faults(publisher: &Publisher) -> Vec<Value> {
-    let published = publisher.published();
-    let faulty = published.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    let now = publisher.published();
+    let faulty = now.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
     faulty
         .map(|(name, entry)| {
-            let faults = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+            let lines = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
             json!({
                 "upstream": name,
                 "leftOut": !entry.in_force,
                 "revision": entry.registration.as_ref().map(|registration| registration.revision),
-                "faults": faults.collect::<Vec<_>>(),
+                "faults": lines.collect::<Vec<_>>(),
             })
         })
         .collect()

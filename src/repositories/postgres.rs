@@ -15,7 +15,7 @@ use super::pulse::{self, Pulse};
 use super::{PoolLimits, PoolReading, StoreError};
 
 /// The channel on which replicas tell each other that the revision was raised.
-pub(super) const CHANNEL: &str = "levee_revision";
+pub(super) const CHANNEL: &str = "levee revision";
 
 /// A connection that was used within this time is taken to be whole.
 const FRESH: Duration = Duration::from_secs(1);

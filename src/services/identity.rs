@@ -101,7 +101,7 @@ mod tests {
         for header in [("authorization", "Bearer theirs"), ("levee-key", "lvk_1")] {
             let (identity, metrics) = identified(&[header]);
             assert_eq!(identity, Identity::Refused(Refusal::Malformed));
-            assert!(metrics.contains("levee_auth_failures_total{reason=\"malformed\"} 1"), "{metrics}");
+            assert!(metrics.contains("auth_failures_total{reason=\"malformed\"} 1"), "{metrics}");
         }
     }
 
@@ -109,6 +109,6 @@ mod tests {
     fn who_sends_nothing_is_nobody_and_no_failure() {
         let (identity, metrics) = identified(&[("x-api-key", "lvk_1")]);
         assert_eq!(identity, Identity::Anonymous);
-        assert!(metrics.contains("levee_auth_failures_total{reason=\"malformed\"} 0"), "{metrics}");
+        assert!(metrics.contains("auth_failures_total{reason=\"malformed\"} 0"), "{metrics}");
     }
 }

@@ -220,8 +220,8 @@ impl Publisher {
             self.schema_checked.store(true, Relaxed);
         }
         let revision = store.revision().await?;
-        let published = self.published();
-        if revision == published.stored.revision && !published.from_disk {
+        let now = self.published();
+        if revision == now.stored.revision && !now.from_disk {
             return Ok(());
         }
         let stored = store.stored().await?;
@@ -238,7 +238,7 @@ impl Publisher {
             ticks.tick().await;
             let publisher = Arc::clone(self);
             let changed = tokio::task::spawn_blocking(move || publisher.parts.files.changed());
-            let published = match changed.await {
+            let taken = match changed.await {
                 Ok(false) => Ok(()),
                 Ok(true) => match self.read_files().await {
                     Ok(files) => self.publish(Some(files), None).await,
@@ -246,7 +246,7 @@ impl Publisher {
                 },
                 Err(panicked) => Err(vec![format!("looking at them failed: {panicked}")]),
             };
-            for fault in published.err().into_iter().flatten() {
+            for fault in taken.err().into_iter().flatten() {
                 tracing::error!(fault, "upstream file refused; the last good version stays in force");
             }
         }
@@ -266,8 +266,8 @@ impl Publisher {
         reading: Option<Reading>,
     ) -> Result<(), Vec<String>> {
         let publisher = Arc::clone(self);
-        let published = tokio::task::spawn_blocking(move || publisher.publish_now(files, reading)).await;
-        published.unwrap_or_else(|panicked| Err(vec![format!("publishing failed: {panicked}")]))
+        let done = tokio::task::spawn_blocking(move || publisher.publish_now(files, reading)).await;
+        done.unwrap_or_else(|panicked| Err(vec![format!("publishing failed: {panicked}")]))
     }
 
     fn publish_now(
@@ -323,9 +323,9 @@ impl Publisher {
         if self.parts.kept.is_none() {
             return;
         }
-        let mut published = self.published.subscribe();
+        let mut changes = self.published.subscribe();
         loop {
-            let now = Arc::clone(&published.borrow_and_update());
+            let now = Arc::clone(&changes.borrow_and_update());
             if !now.from_disk && self.kept() != Some(now.stored.revision) {
                 let (publisher, stored) = (Arc::clone(self), Arc::clone(&now.stored));
                 let revision = stored.revision;
@@ -337,7 +337,7 @@ impl Publisher {
                 }
                 tokio::time::sleep(KEEP_EVERY).await;
             }
-            if published.changed().await.is_err() {
+            if changes.changed().await.is_err() {
                 return;
             }
         }

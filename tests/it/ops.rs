@@ -80,7 +80,8 @@ async fn every_metric_that_telemetry_names_appears() {
         families.split('"').filter(|part| part.starts_with("levee_") && !part.contains(' ')).collect();
     assert!(named.len() > 20, "{named:?}");
     let server = Misbehaving::start().await;
-    let app = TestApp::start(upstream("quotes", &server.url(), "")).await;
+    let keyed = upstream("keyed", &server.url(), "  credentials: { basic: { username: levee } }\n");
+    let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
     assert_eq!(app.ask("/api/v1/breakers").await.status, 200);
     let metrics = app.metrics().await;
@@ -180,7 +181,7 @@ async fn the_control_plane_counts_by_route_template() {
     let server = Misbehaving::start().await;
     let app = TestApp::start(upstream("quotes", &server.url(), "")).await;
     for path in ["/api/v1/breakers/quotes", "/api/v1/breakers/nobody", "/nowhere/at/all", "/nowhere/else"] {
-        client::get(app.api, path).await;
+        app.ask(path).await;
     }
     let metrics = app.metrics().await;
     let counted = |route: &str, status: u16| {
@@ -189,9 +190,11 @@ async fn the_control_plane_counts_by_route_template() {
         let line = lines.find(|line| line.contains(&format!(r#"status="{status}"}}"#)));
         line.map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
     };
-    for (route, status, expected) in
-        [("/api/v1/breakers/:", 200, "1"), ("/api/v1/breakers/:", 404, "1"), ("_other", 404, "2")]
-    {
+    for (route, status, expected) in [
+        ("/api/v1/breakers/{upstream}", 200, "1"),
+        ("/api/v1/breakers/{upstream}", 404, "1"),
+        ("_other", 404, "2"),
+    ] {
         assert_eq!(counted(route, status).as_deref(), Some(expected), "{route} {status}");
     }
     assert!(!metrics.contains("breakers/quotes") && !metrics.contains("nowhere"), "{metrics}");

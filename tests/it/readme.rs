@@ -51,7 +51,10 @@ fn commands() -> Vec<(String, BTreeSet<String>)> {
 async fn headers_sent() -> BTreeSet<String> {
     let server = Misbehaving::start().await;
     let kept = Reply::ok("kept").header("Cache-Control", "max-age=60").header("Content-Type", "text/plain");
-    server.script("/kept", [kept.header("Date", "Sat, 21 Nov 2026 08:00:00 GMT").into()]);
+    server.script(
+        "/kept",
+        [kept.header("Date", &httpdate::fmt_http_date(std::time::SystemTime::now())).into()],
+    );
     let app = TestApp::start(format!(
         "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: plain }}\nspec:\n  url: {0}\n\
          ---\napiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: flaky }}\nspec:\n  url: {0}\n  \

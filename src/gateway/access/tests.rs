@@ -126,7 +126,7 @@ fn a_bad_credential_of_ours_is_refused_and_counted_even_where_nobody_need_prove_
         assert_eq!(denial.challenge, Some("Bearer error=\"invalid_token\""));
         assert!(!denial.detail.contains(bad), "{}", denial.detail);
         let text = gate.metrics.render(crate::telemetry::metrics::Format::Prometheus, &Default::default());
-        assert!(text.contains(&format!("levee_auth_failures_total{{reason=\"{reason}\"}} 1")), "{reason}");
+        assert!(text.contains(&format!("auth_failures_total{{reason=\"{reason}\"}} 1")), "{reason}");
     }
 }
 

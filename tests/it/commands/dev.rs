@@ -50,7 +50,7 @@ async fn the_tour_names_addresses_that_answer() {
     let app = TestApp::start("").await;
     until("the tour is printed", SOON, async || app.log().iter().any(|line| line.contains("mode=ok"))).await;
     assert_eq!((told(&app, "calls"), told(&app, "operations")), (app.data, app.ops));
-    assert_eq!(client::get(told(&app, "control"), "/api/v1/breakers").await.status, 200);
+    assert_eq!(client::get(told(&app, "control"), "/api/v1/health").await.status, 200);
     assert_eq!(client::get(told(&app, "operations"), "/status").await.status, 200);
     assert_eq!(client::get(told(&app, "flaky"), "/_flaky").await.json()["mode"], "ok");
     let log = app.log();

@@ -15,6 +15,12 @@ const SOON: Duration = Duration::from_secs(20);
 const PORTS: [&str; 6] =
     ["--listen", "127.0.0.1:0", "--api-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"];
 
+/// What production cannot do without.
+const NEEDED: [(&str, &str); 2] = [
+    ("LEVEE_DATABASE_URL", "sqlite://levee.db"),
+    ("LEVEE_SECRET_KEYS", "k1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+];
+
 fn with_upstreams() -> TempDir {
     let folder = folder();
     write(&folder, "upstreams.yaml", &document("rates", "  url: https://api.example.com/v1\n"));
@@ -27,8 +33,11 @@ async fn started(
     arguments: &[&str],
     environment: &[(&str, &str)],
 ) -> (Process, serde_json::Value) {
+    let mut migrate = command(folder, &["migrate"]);
+    let (code, _, error) = ended(&migrate.envs(NEEDED).output().unwrap());
+    assert_eq!(code, 0, "{error}");
     let mut command = command(folder, &[&["serve", "--upstreams", "upstreams.yaml"], arguments].concat());
-    command.envs(environment.iter().copied()).env("LEVEE_LOG_FORMAT", "json");
+    command.envs(NEEDED).envs(environment.iter().copied()).env("LEVEE_LOG_FORMAT", "json");
     let mut process = Process::start("levee", command);
     let ready = |line: &str| {
         serde_json::from_str::<serde_json::Value>(line).ok().filter(|line| line["message"] == "ready")
@@ -47,28 +56,31 @@ fn address(line: &serde_json::Value, name: &str) -> SocketAddr {
 }
 
 #[test]
-fn it_says_that_nobody_could_call_it_and_what_to_do() {
+fn it_says_what_it_cannot_do_without() {
     let (code, out, error) = run(&with_upstreams(), &["serve", "--upstreams", "upstreams.yaml"]);
     assert_eq!((code, out.as_str()), (BAD_USAGE, ""));
     assert!(
-        error.contains("LEVEE_ANONYMOUS") && error.contains("loopback") && error.contains("levee dev"),
+        error.contains("LEVEE_DATABASE_URL")
+            && error.contains("LEVEE_SECRET_KEYS")
+            && error.contains("openssl"),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn it_runs_for_callers_of_this_machine_when_told_so() {
+async fn it_runs_and_lets_nobody_in_who_proves_nothing() {
     let folder = with_upstreams();
-    let (mut process, line) =
-        started(&folder, &PORTS, &[("LEVEE_ANONYMOUS", "loopback"), ("LEVEE_DRAIN_DELAY", "0s")]).await;
+    let (mut process, line) = started(&folder, &PORTS, &[("LEVEE_DRAIN_DELAY", "0s")]).await;
     assert_eq!(client::get(address(&line, "ops"), "/readyz").await.status, 200);
-    let refused = client::get(address(&line, "data"), "/proxy/nobody/x").await;
-    assert_eq!(
-        (refused.status.as_u16(), refused.json()["type"].as_str()),
-        (404, Some("https://levee.dev/problems/unknown-upstream"))
-    );
-    let items = client::get(address(&line, "api"), "/api/v1/breakers").await.json()["items"].clone();
-    assert_eq!(items[0]["upstream"], "rates");
+    for (port, path) in [("data", "/proxy/rates/x"), ("data", "/proxy/nobody/x"), ("api", "/api/v1/breakers")]
+    {
+        let refused = client::get(address(&line, port), path).await;
+        let problem = refused.json()["type"].as_str().map(str::to_owned);
+        let unauthorized = Some("https://levee.dev/problems/unauthorized".to_owned());
+        assert_eq!((refused.status.as_u16(), problem), (401, unauthorized), "{path}");
+        assert!(refused.headers.contains_key("www-authenticate"), "{path}");
+    }
+    assert_eq!(client::get(address(&line, "api"), "/api/v1/health").await.status, 200);
     stops(&mut process).await;
 }
 
@@ -79,7 +91,7 @@ fn every_fault_is_listed_whatever_its_source_and_nothing_is_bound() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let here = taken.local_addr().unwrap().to_string();
     let arguments =
-        ["serve", "--config", "levee.yaml", "--listen", &here, "--ops-listen", "9464", "--anonymous", "all"];
+        ["serve", "--config", "levee.yaml", "--listen", &here, "--ops-listen", "9464", "--cors-origins", "*"];
     let mut command = command(&folder, &arguments);
     let (code, out, error) = ended(
         &command
@@ -95,7 +107,7 @@ fn every_fault_is_listed_whatever_its_source_and_nothing_is_bound() {
         "LEVEE_API_LISTEN",
         "LEVEE_OPS_LISTEN",
         "LEVEE_ALLOWED_CIDRS",
-        "LEVEE_ANONYMOUS",
+        "LEVEE_CORS_ORIGINS",
     ] {
         assert!(error.contains(part), "no {part:?} in\n{error}");
     }
@@ -123,7 +135,7 @@ fn bad_upstream_documents_are_listed_as_check_lists_them() {
     write(&folder, "upstreams.yaml", &document("rates", "  urk: x\n  timeout: { totl: 3s }\n"));
     let (_, checked, _) = run(&folder, &["check", "upstreams.yaml"]);
     let mut command = command(&folder, &[&["serve", "--upstreams", "upstreams.yaml"], &PORTS[..]].concat());
-    let (code, _, error) = ended(&command.env("LEVEE_ANONYMOUS", "loopback").output().unwrap());
+    let (code, _, error) = ended(&command.envs(NEEDED).output().unwrap());
     assert_eq!(code, BAD_USAGE);
     assert!(checked.lines().count() >= 3, "{checked}");
     for line in checked.lines() {
@@ -135,7 +147,7 @@ fn bad_upstream_documents_are_listed_as_check_lists_them() {
 #[tokio::test]
 async fn flags_are_stronger_than_the_environment_and_that_than_the_file() {
     let folder = with_upstreams();
-    write(&folder, "levee.yaml", "drainDelay: 11ms\ndrainTimeout: 21s\nanonymous: loopback\nlog: info\n");
+    write(&folder, "levee.yaml", "drainDelay: 11ms\ndrainTimeout: 21s\nlog: info\n");
     let config = [&["--config", "levee.yaml"], &PORTS[..]].concat();
     let flag = [&config[..], &["--drain-delay", "13ms"]].concat();
     let variable = [("LEVEE_DRAIN_DELAY", "12ms")];
@@ -154,12 +166,7 @@ async fn flags_are_stronger_than_the_environment_and_that_than_the_file() {
 #[tokio::test]
 async fn a_misspelt_variable_is_told_and_others_are_let_be() {
     let folder = with_upstreams();
-    let odd = [
-        ("LEVEE_ANONYMOUS", "loopback"),
-        ("LEVEE_LISTN", "x"),
-        ("LEVEE_PORT_8080_TCP", "tcp://x"),
-        ("LEVEE_UPSTREAM", "y"),
-    ];
+    let odd = [("LEVEE_LISTN", "x"), ("LEVEE_PORT_8080_TCP", "tcp://x"), ("LEVEE_UPSTREAM", "y")];
     let (mut process, _) = started(&folder, &[&PORTS[..], &["--drain-delay", "0s"]].concat(), &odd).await;
     stops(&mut process).await;
     let log = process.log();
@@ -180,7 +187,7 @@ fn an_address_in_use_is_named_with_its_setting() {
         ports[at] = &here;
         let mut command =
             command(&folder, &[&["serve", "--upstreams", "upstreams.yaml"], &ports[..]].concat());
-        let (code, _, error) = ended(&command.env("LEVEE_ANONYMOUS", "loopback").output().unwrap());
+        let (code, _, error) = ended(&command.envs(NEEDED).output().unwrap());
         assert_eq!(code, 1, "{error}");
         assert!(error.contains(&here) && error.contains(setting), "{error}");
     }

@@ -91,9 +91,8 @@ async fn operations_share_the_breaker_unless_they_have_one_of_their_own() {
         server.script(path, [Reply::status(503).into()]);
     }
     server.script("/own/good", [Reply::ok("").into()]);
-    let state_of = async |query: &str| {
-        client::get(app.api, &format!("/api/v1/breakers/api{query}")).await.json()["state"].clone()
-    };
+    let state_of =
+        async |query: &str| app.ask(&format!("/api/v1/breakers/api{query}")).await.json()["state"].clone();
     get(&app, "/own/x").await;
     get(&app, "/own/x").await;
     assert_eq!((state_of("?operation=own").await, state_of("").await), ("open".into(), "closed".into()));

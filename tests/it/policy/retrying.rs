@@ -240,7 +240,7 @@ async fn an_error_over_the_limit_has_no_hole() {
     let head = "HTTP/1.1 503 Scripted\r\nTransfer-Encoding: chunked\r\n\r\n";
     server.script("/x", [Behaviour::RawThenClose(format!("{head}{body}0\r\n\r\n").into())]);
     let mut caller = begin_with(&app, "/x", "Cache-Control: no-store\r\n").await;
-    assert_eq!(caller.read_head().await.unwrap().second_word(), "503");
+    // It may break off before the head or after it: what matters is that it does not look whole.
     let rest = String::from_utf8(caller.read_to_end().await.unwrap_or_default()).unwrap();
     assert!(!rest.contains("xyz") && !rest.ends_with("0\r\n\r\n"), "{rest:?}");
 }

@@ -1,0 +1,310 @@
+//! What the operations on upstreams read and answer with.
+
+use std::borrow::Cow;
+
+use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
+use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
+use poem_openapi::{Enum, Object};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use crate::api::error::ProblemFault;
+use crate::api::pagination::next;
+use crate::error::Fault;
+use crate::models::page::Page;
+use crate::models::registration::{RevisionAction, UpstreamRevision as Revision};
+use crate::services::registrations::{CredentialState, Provenance, UpstreamReport};
+
+/// The `spec` of an upstream's document, with the fields of `docs/policy.md`. `url` is the only one that must be given; a
+/// field that does not exist is refused.
+#[derive(Debug)]
+pub(super) struct UpstreamSpec(Map<String, Value>);
+
+impl Type for UpstreamSpec {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "UpstreamSpec".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| MetaSchema {
+            description: Some(
+                "The `spec` of an upstream's document: where the API is and how it is called. `url` must be given; every other \
+                 field has a default. The fields are those of an upstream file, and one that does not exist is refused.",
+            ),
+            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+            example: Some(json!({
+                "url": "https://api.example.com/v1",
+                "owner": "team-pricing",
+                "timeout": { "total": "2s", "attempt": "800ms" },
+                "retry": { "attempts": 3 },
+                "access": { "allow": ["any_authenticated"] },
+                "fallback": [{ "stale": { "maxAge": "24h" } }],
+            })),
+            ..MetaSchema::new("object")
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromJSON for UpstreamSpec {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        match value {
+            Some(Value::Object(fields)) => Ok(Self(fields)),
+            other => Err(ParseError::expected_type(other.unwrap_or_default())),
+        }
+    }
+}
+
+impl ToJSON for UpstreamSpec {
+    fn to_json(&self) -> Option<Value> {
+        Some(Value::Object(self.0.clone()))
+    }
+}
+
+impl From<UpstreamSpec> for Value {
+    fn from(spec: UpstreamSpec) -> Self {
+        Self::Object(spec.0)
+    }
+}
+
+impl From<Value> for UpstreamSpec {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(fields) => Self(fields),
+            _ => Self(Map::new()),
+        }
+    }
+}
+
+/// An upstream to be registered.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub(super) struct UpstreamCreation {
+    /// What calls name it by: a-z, 0-9 and `-`, with no `-` at either end.
+    #[oai(validator(max_length = 63, pattern = "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))]
+    pub(super) name: String,
+    /// Where it is and how it is called.
+    pub(super) spec: UpstreamSpec,
+}
+
+/// A document to be judged.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub(super) struct UpstreamCandidate {
+    /// What it would be called. With the name of a registered upstream it is judged as its replacement.
+    #[oai(validator(max_length = 253))]
+    pub(super) name: String,
+    /// Where it is and how it is called.
+    pub(super) spec: UpstreamSpec,
+}
+
+/// What is wrong with a document.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub(super) struct UpstreamVerdict {
+    /// It could be stored.
+    pub(super) valid: bool,
+    /// Every wrong place; none when it is valid.
+    pub(super) errors: Vec<ProblemFault>,
+}
+
+/// A document that takes another's place.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub(super) struct UpstreamChange {
+    /// Where the upstream is and how it is called.
+    pub(super) spec: UpstreamSpec,
+}
+
+/// Which document to put back.
+#[derive(Object)]
+#[oai(rename_all = "camelCase")]
+pub(super) struct UpstreamRollback {
+    /// The revision that made it, out of the history.
+    pub(super) revision: u64,
+}
+
+/// Where an upstream's document comes from: `api` or `file`.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case")]
+pub(super) enum UpstreamSource {
+    Api,
+    File,
+}
+
+/// Whether the secret is there that the document's `credentials` speak of: `missing`, none was set; `attached`, it is added to
+/// calls; `detached`, the origin it was set for is no longer the upstream's, and calls are refused until it is set again.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case")]
+pub(super) enum UpstreamCredentialState {
+    Missing,
+    Attached,
+    Detached,
+}
+
+/// One upstream.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub(super) struct Upstream {
+    /// What calls name it by.
+    pub(super) name: String,
+    /// Its document, as it was given.
+    pub(super) spec: UpstreamSpec,
+    /// Where that comes from.
+    source: UpstreamSource,
+    /// The API can change it.
+    editable: bool,
+    /// The revision that made this state; absent for files.
+    pub(super) revision: Option<u64>,
+    /// The file and line that define it; absent otherwise.
+    file: Option<String>,
+    /// The revision of an upstream of the same name that came over the API and is hidden by the file.
+    hidden_revision: Option<u64>,
+    /// Calls find it. One that this version of Levee cannot run is left out; `errors` says why.
+    in_force: bool,
+    /// What is wrong with it; absent when nothing is.
+    errors: Option<Vec<ProblemFault>>,
+    /// Whether its secret is there; absent when it needs none.
+    credentials: Option<UpstreamCredentialState>,
+    /// When it was registered; absent for files.
+    created_at: Option<OffsetDateTime>,
+    /// When it last changed; absent for files.
+    updated_at: Option<OffsetDateTime>,
+    /// Who changed it last; absent for files.
+    updated_by: Option<String>,
+}
+
+impl Upstream {
+    /// What `If-Match` is compared with; the API changes no file, so any tag does for those.
+    pub(super) fn tag(&self) -> String {
+        self.revision.map_or_else(|| "file".to_owned(), |revision| revision.to_string())
+    }
+}
+
+/// A page of upstreams.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub(super) struct UpstreamPage {
+    /// The upstreams of this page.
+    items: Vec<Upstream>,
+    /// What to send as `cursor` for the next page; absent on the last one.
+    next: Option<String>,
+}
+
+/// What a change did: `created`, `replaced`, `rolled_back` or `deleted`.
+#[derive(Enum)]
+#[oai(rename_all = "snake_case")]
+pub(super) enum UpstreamAction {
+    Created,
+    Replaced,
+    RolledBack,
+    Deleted,
+}
+
+/// One change of an upstream.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub(super) struct UpstreamRevision {
+    /// The revision it made.
+    pub(super) revision: u64,
+    /// What was done.
+    action: UpstreamAction,
+    /// The document after it; absent after a deletion.
+    spec: Option<UpstreamSpec>,
+    /// When.
+    at: OffsetDateTime,
+    /// By whom, as the audit list names them.
+    by: String,
+}
+
+/// A page of an upstream's history.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+pub(super) struct UpstreamRevisionPage {
+    /// The changes of this page, the newest first.
+    items: Vec<UpstreamRevision>,
+    /// What to send as `cursor` for the next page; absent on the last one.
+    next: Option<String>,
+}
+
+impl From<UpstreamReport> for Upstream {
+    fn from(report: UpstreamReport) -> Self {
+        let errors = |faults: &[Fault]| faults.iter().map(ProblemFault::from).collect();
+        let (registration, file, hidden_revision) = match report.provenance {
+            Provenance::Api(registration) => (Some(registration), None, None),
+            Provenance::File { place, hides } => (None, Some(place), hides),
+        };
+        Self {
+            name: report.name,
+            spec: report.spec.into(),
+            source: if registration.is_some() { UpstreamSource::Api } else { UpstreamSource::File },
+            editable: registration.is_some(),
+            revision: registration.as_ref().map(|registration| registration.revision),
+            file,
+            hidden_revision,
+            in_force: report.in_force,
+            errors: (!report.faults.is_empty()).then(|| errors(&report.faults)),
+            credentials: report.credentials.map(UpstreamCredentialState::from),
+            created_at: registration.as_ref().map(|registration| registration.created),
+            updated_at: registration.as_ref().map(|registration| registration.updated),
+            updated_by: registration.map(|registration| registration.updated_by),
+        }
+    }
+}
+
+impl From<CredentialState> for UpstreamCredentialState {
+    fn from(state: CredentialState) -> Self {
+        match state {
+            CredentialState::Missing => Self::Missing,
+            CredentialState::Attached => Self::Attached,
+            CredentialState::Detached => Self::Detached,
+        }
+    }
+}
+
+impl From<Page<UpstreamReport, String>> for UpstreamPage {
+    fn from(page: Page<UpstreamReport, String>) -> Self {
+        Self { items: page.items.into_iter().map(Upstream::from).collect(), next: page.next.map(next) }
+    }
+}
+
+impl From<Page<Revision, u64>> for UpstreamRevisionPage {
+    fn from(page: Page<Revision, u64>) -> Self {
+        Self {
+            items: page.items.into_iter().map(UpstreamRevision::from).collect(),
+            next: page.next.map(next),
+        }
+    }
+}
+
+impl From<Revision> for UpstreamRevision {
+    fn from(revision: Revision) -> Self {
+        Self {
+            revision: revision.revision,
+            action: match revision.action {
+                RevisionAction::Created => UpstreamAction::Created,
+                RevisionAction::Replaced => UpstreamAction::Replaced,
+                RevisionAction::RolledBack => UpstreamAction::RolledBack,
+                RevisionAction::Deleted => UpstreamAction::Deleted,
+            },
+            spec: revision.spec.map(UpstreamSpec::from),
+            at: revision.at,
+            by: revision.by,
+        }
+    }
+}
