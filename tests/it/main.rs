@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in what tests stand on too")]
 
+mod access;
 mod breakers_api;
 mod calls;
 mod commands;
+mod credentials;
 mod credentials_api;
 mod drain;
 mod fixtures;

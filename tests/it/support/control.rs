@@ -214,6 +214,11 @@ impl Api {
         Self { address: replica.api, bearer: self.bearer.clone() }
     }
 
+    /// The access token it shows.
+    pub(crate) fn token(&self) -> &str {
+        self.bearer.as_deref().expect("it is signed in")
+    }
+
     /// A new service account's key, of no role.
     pub(crate) async fn key(&self, account: &str) -> String {
         let made = self.post("/api/v1/service-accounts", json!({ "name": account, "class": "normal" })).await;
