@@ -54,9 +54,9 @@
 //! 1. [`server::Server`] accepts the connection. The wire guard lets whole, unambiguous HTTP/1 request heads through
 //!    and answers the others.
 //! 2. [`server::planes`] branches on the raw path: below `/proxy/` it is a call.
-//! 3. [`gateway::endpoint`] refuses what cannot be one (no loopback caller, a dot segment, an upgrade, a loop), finds
-//!    upstream and operation, cleans the headers, and makes a [`Call`](gateway::call::Call) with its
-//!    [`Deadline`](gateway::deadline::Deadline).
+//! 3. [`gateway::access`] tells who calls, takes out what proved it, and asks the upstream's list. Then
+//!    [`gateway::endpoint`] refuses what cannot be a call (a dot segment, an upgrade, a loop), finds the operation, cleans
+//!    the headers, and makes a [`Call`](gateway::call::Call) with its [`Deadline`](gateway::deadline::Deadline).
 //! 4. [`gateway::pipeline::run`] asks the cache. A miss that others could share is fetched by one flight in a task of
 //!    its own; everything else stays in the caller's task.
 //! 5. [`gateway::pipeline::reach`] takes the caller's seat and makes attempts for as long as

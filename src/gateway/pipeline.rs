@@ -4,6 +4,7 @@
 //!
 //! | stage | verb | why it stands there |
 //! | --- | --- | --- |
+//! | 0 who calls | [`Gatekeeper`](crate::gateway::access::Gatekeeper) at arrival | whoever is not let in learns and costs nothing |
 //! | 2 deadline | [`Deadline::of`](crate::gateway::deadline::Deadline::of) at arrival | everything inside reads what remains |
 //! | 3 fallback | `fallback::complete` | sees every failure below |
 //! | 4 cache, 5 coalescing | `caching::answer` | a hit costs nothing below; one flight for many waiters |
