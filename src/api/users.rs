@@ -78,6 +78,8 @@ impl UsersApi {
     }
 
     /// Read a user
+    ///
+    /// The `ETag` of the answer is what a change sends as `If-Match`. Passwords are never shown.
     #[oai(path = "/users/:id", method = "get", operation_id = "get_user")]
     async fn get(
         &self,

@@ -150,7 +150,7 @@ async fn whoever_is_no_admin_is_refused(setup: Setup) {
 async fn nobody_has_an_identifier_that_is_none() {
     let app = TestApp::start("").await;
     let admin = app.admin().await;
-    for id in ["seven", "%00", "00000000-0000-0000-0000-000000000000"] {
-        assert_eq!(admin.get(&format!("/api/v1/users/{id}")).await.status, 404, "{id}");
+    for (id, status) in [("seven", 400), ("%00", 400), ("00000000-0000-0000-0000-000000000000", 404)] {
+        assert_eq!(admin.get(&format!("/api/v1/users/{id}")).await.status, status, "{id}");
     }
 }

@@ -143,7 +143,9 @@ async fn a_call_waits_for_a_token_no_longer_than_it_has_time() {
     world.set_secret("api", SECRET).await;
     let began = std::time::Instant::now();
     let answer = world.get("/proxy/api/ok").await;
-    assert!(is_missing(&answer), "{}", answer.text());
+    // Which of the two limits is seen first is chance.
+    assert!(is_missing(&answer) || answer.status == 504, "{}", answer.text());
+    assert_eq!(server.seen_in_all(), 0);
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 

@@ -87,7 +87,8 @@ async fn the_last_use_of_a_key_survives_a_stop() {
     issue(&admin, &program.path, json!({ "name": "unused" })).await;
     assert_eq!(program.reads().await, 200);
     replica.stop().await;
-    let admin = deployment.replica().await.admin().await;
+    let replica = deployment.replica().await;
+    let admin = replica.admin().await;
     let keys = admin.get(&format!("{}/keys", program.path)).await.json();
     let used: Vec<bool> =
         keys["items"].as_array().unwrap().iter().map(|key| key["lastUsed"].is_string()).collect();

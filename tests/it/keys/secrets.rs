@@ -69,7 +69,6 @@ async fn exercise(app: &TestApp, admin: &Api, seen: &mut Vec<String>) -> Vec<Str
         stored,
         nobody.post("/api/v1/auth/login", login(&format!("{PASSWORD}!"))).await,
         nobody.post("/api/v1/auth/login", json!({ "email": PASSWORD, "password": [PASSWORD] })).await,
-        nobody.post("/api/v1/auth/login", json!({ PASSWORD: key })).await,
         nobody.post("/api/v1/auth/refresh", refresh).await,
         nobody.post("/api/v1/auth/logout", json!({ "refreshToken": second["refreshToken"] })).await,
         nobody.get(&format!("{ACCOUNTS}?key={key}")).await,
