@@ -109,6 +109,10 @@ pub struct App {
 impl App {
     /// Builds and starts everything. The configuration is judged before anything is bound. With a database that cannot
     /// be reached it waits for it: the ops port answers meanwhile that this process is alive and not ready.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "the composition root is one flat list, in the order of what needs what"
+    )]
     pub async fn start(settings: Settings, source: Source) -> Result<Self, StartError> {
         let (Some(database_url), Some(ring)) = (settings.database_url.clone(), settings.secret_keys.clone())
         else {

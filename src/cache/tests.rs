@@ -201,7 +201,8 @@ fn the_callers_condition_is_answered_with_304() {
 
 #[test]
 fn an_edit_of_the_rules_holds_for_what_was_stored_before() {
-    let edits: [(fn(&mut Cache), bool); 5] = [
+    type Edit = fn(&mut Cache);
+    let edits: [(Edit, bool); 5] = [
         (
             |policy| policy.negative.push(NegativeAnswer { status: StatusCode::NOT_FOUND, ttl: seconds(1) }),
             true,

@@ -102,7 +102,7 @@ impl CredentialsService {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, kid = self.ring.current(), "credentials wrapped anew"),
                 Err(error) => {
-                    tracing::warn!(%error, "credentials cannot be wrapped anew; an hour from now again")
+                    tracing::warn!(%error, "credentials cannot be wrapped anew; an hour from now again");
                 }
             }
         }

@@ -189,7 +189,8 @@ async fn a_secret_is_shown_nowhere() {
     assert_eq!(last(&server, "x-key"), Some(format!("k={SECRET}")));
     assert_eq!(world.get("/proxy/api/ok").await.status, 200);
     let trace = Request::builder().method(Method::TRACE).uri("/proxy/api/ok").header("levee-key", &world.key);
-    let answer = client::send(world.replica.data, trace.body(Default::default()).unwrap()).await.unwrap();
+    let answer =
+        client::send(world.replica.data, trace.body(http_body_util::Full::default()).unwrap()).await.unwrap();
     assert_eq!(answer.status, 405);
     assert!(!world.everything_shown().await.contains(SECRET));
 }

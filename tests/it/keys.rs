@@ -62,7 +62,7 @@ impl Program {
     async fn change(&mut self, admin: &Api, change: Value) {
         let changed = admin.change(Method::PATCH, &self.path, &self.tag, Some(change)).await;
         assert_eq!(changed.status, 200, "{}", changed.text());
-        self.tag = changed.header("etag").to_owned();
+        changed.header("etag").clone_into(&mut self.tag);
     }
 
     /// What reading the list of accounts answers it: 200 for a key that counts and a role that reads.

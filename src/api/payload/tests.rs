@@ -28,6 +28,7 @@ struct Things;
 #[OpenApi]
 impl Things {
     #[oai(path = "/things", method = "post", operation_id = "create_thing")]
+    #[expect(clippy::unused_async, reason = "the macro awaits every handler")]
     async fn create(&self, new: JsonBody<NewThing>) -> Result<JsonBody<Thing>, ApiError> {
         Ok(JsonBody(Thing { name: new.0.name, size: new.0.size }))
     }

@@ -94,7 +94,7 @@ fn a_key_proves_its_owner_wherever_it_may_stand_and_does_not_travel_on() {
     {
         let (caller, left) = gate.identify(&[(name, value), ("accept", "text/plain")], access);
         assert_eq!(caller, Ok(Some("sa:billing".to_owned())), "{name}");
-        assert_eq!(left.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["accept"], "{name}");
+        assert_eq!(left.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["accept"], "{name}");
     }
     let all = [("levee-key", key), ("authorization", &*bearer), ("x-api-key", key), ("x-own", "1")];
     let (caller, left) = gate.identify(&all, "keyHeader: x-api-key");
@@ -125,7 +125,10 @@ fn a_bad_credential_of_ours_is_refused_and_counted_even_where_nobody_need_prove_
         assert_eq!(denial.kind, ProblemType::Unauthorized);
         assert_eq!(denial.challenge, Some("Bearer error=\"invalid_token\""));
         assert!(!denial.detail.contains(bad), "{}", denial.detail);
-        let text = gate.metrics.render(crate::telemetry::metrics::Format::Prometheus, &Default::default());
+        let text = gate.metrics.render(
+            crate::telemetry::metrics::Format::Prometheus,
+            &crate::telemetry::metrics::Readings::default(),
+        );
         assert!(text.contains(&format!("auth_failures_total{{reason=\"{reason}\"}} 1")), "{reason}");
     }
 }

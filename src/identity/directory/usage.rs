@@ -12,7 +12,7 @@ pub(super) struct LastUsed(AtomicI64);
 impl LastUsed {
     /// It is used now. Within a second only the first use writes, so that a busy key's cache line is mostly read.
     pub(super) fn note(&self, now: SystemTime) {
-        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() as i64;
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed();
         if self.0.load(Relaxed) < second {
             self.0.fetch_max(second, Relaxed);
         }

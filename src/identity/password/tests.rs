@@ -107,7 +107,7 @@ async fn who_leaves_gives_its_place_away_and_its_turn_when_the_hash_is_done() {
 #[tokio::test]
 async fn a_panic_is_told_to_who_waits_and_takes_no_thread_away() {
     let pool = Passwords::of(1);
-    let failed = pool.run(|_| panic!("on purpose")).await.map(|()| ());
+    let failed = pool.run(|_| panic!("on purpose")).await;
     assert_eq!(failed.unwrap_err().kind(), Kind::Internal);
     pool.run(|_| ()).await.unwrap();
 }

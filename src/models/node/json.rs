@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn bounds_hold_for_json_as_for_yaml() {
-        let deep = (0..MAX_DEPTH + 1).fold(json!(1), |inner, _| json!([inner]));
+        let deep = (0..=MAX_DEPTH).fold(json!(1), |inner, _| json!([inner]));
         assert!(number(&deep).unwrap_err().1.contains("deep"));
         let wide = json!(vec![0; MAX_NODES]);
         assert!(number(&wide).unwrap_err().1.contains("values"));

@@ -11,6 +11,7 @@ fn limits() -> RateLimits {
     RateLimits::local(Arc::new(Metrics::new("0", "test")))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a request has")]
 fn address(last: u8) -> Option<IpAddr> {
     Some(IpAddr::from([203, 0, 113, last]))
 }

@@ -14,6 +14,7 @@ fn token(token: &str, expires_in: u32) -> Behaviour {
     Reply::ok(body.to_string()).header("Content-Type", "application/json").into()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be absent")]
 fn bearer(token: &str) -> Option<String> {
     Some(format!("Bearer {token}"))
 }

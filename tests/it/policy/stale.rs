@@ -135,7 +135,7 @@ async fn a_get_with_a_body_is_not_answered_by_the_copy_of_the_get_without_one() 
     backup.script("/x", [Reply::status(503).into()]);
     server.script("/x", [cacheable("max-age=0", "everything").into(), Reply::status(503).into()]);
     get(&app, "/x").await;
-    for body in [&b"{\"filter\":1}"[..], &[b'f'; 200_000]] {
+    for body in [&b"{\"filter\":1}"[..], &vec![b'f'; 200_000]] {
         for upstream in ["api", "front"] {
             let path = format!("/proxy/{upstream}/x");
             let answer = client::send_body(app.data, Method::GET, &path, body).await;

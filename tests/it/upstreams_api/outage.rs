@@ -12,9 +12,9 @@ async fn calling(replica: Arc<Replica>, key: String, stop: Arc<AtomicBool>) -> (
     while !stop.load(Relaxed) {
         let answer = replica.call(&key, "/proxy/rates/ok").await;
         if answer.status == 200 {
-            good += 1
+            good += 1;
         } else {
-            bad.push(format!("{} {}", answer.status, answer.text()))
+            bad.push(format!("{} {}", answer.status, answer.text()));
         }
     }
     (good, bad)

@@ -20,6 +20,7 @@ fn source() -> Arc<TokenSource> {
     TokenSource::new(&upstream, settings, "secret", &network).unwrap().unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what an exchange answers")]
 fn granted(token: &str, life: Duration) -> Result<Granted, Refusal> {
     Ok(Granted { credential: Credential::bearer(token).unwrap(), life })
 }
@@ -37,10 +38,10 @@ async fn a_token_is_used_without_asking_until_shortly_before_its_end() {
     let source = source();
     assert!(source.at_hand().is_none());
     let now = Instant::now();
-    source.learn(granted("first", HOUR), now - (HOUR - Duration::from_secs(125)));
+    source.learn(granted("first", HOUR), now - HOUR.checked_sub(Duration::from_secs(125)).unwrap());
     assert_eq!(text(&source.at_hand().unwrap()), "Bearer first");
     assert!(!is_asking(&source), "two minutes before its end");
-    source.learn(granted("second", HOUR), now - (HOUR - Duration::from_secs(55)));
+    source.learn(granted("second", HOUR), now - HOUR.checked_sub(Duration::from_secs(55)).unwrap());
     assert_eq!(text(&source.at_hand().unwrap()), "Bearer second", "the old one while a new one is got");
     assert!(is_asking(&source), "within the last minute");
     source.learn(granted("third", HOUR), now - HOUR);
@@ -91,7 +92,7 @@ async fn a_server_in_trouble_is_asked_ever_less_often_and_its_callers_are_told_w
 #[tokio::test]
 async fn a_failing_renewal_leaves_the_token_that_still_counts() {
     let source = source();
-    source.learn(granted("old", HOUR), Instant::now() - (HOUR - Duration::from_secs(30)));
+    source.learn(granted("old", HOUR), Instant::now() - HOUR.checked_sub(Duration::from_secs(30)).unwrap());
     source.learn(Err(Refusal::new("the token server cannot be reached")), Instant::now());
     assert_eq!(text(&source.at_hand().unwrap()), "Bearer old");
     assert_eq!(source.state(), Ok(()));

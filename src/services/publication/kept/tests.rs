@@ -21,6 +21,7 @@ fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(1_800_000_000 + seconds).unwrap()
 }
 
+#[expect(clippy::too_many_lines, reason = "one value with every field")]
 fn state() -> Stored {
     let (user, account) = (Uuid::now_v7(), Uuid::now_v7());
     Stored {
