@@ -5,8 +5,9 @@
 //! A caller asks `http://levee/proxy/{upstream}/…` with its ordinary HTTP client. Levee finds the upstream in an
 //! immutable [snapshot](gateway::snapshot), takes the call through the stages of the upstream's policy, and answers
 //! with the upstream's own response, a stored one, a fallback, or a problem of its own; headers say which and why.
-//! Upstreams come from files that are read, checked as a whole and watched. There are three listeners: calls, the
-//! control plane's API (which reads only, so far), and health with metrics.
+//! Upstreams come from files, which are watched, and from the control plane's API, which keeps them in SQLite or PostgreSQL
+//! with users, service accounts, keys, sealed credentials and an audit list. There are three listeners: calls, the
+//! control plane, and health with metrics.
 //!
 //! # Code map
 //!
@@ -17,7 +18,9 @@
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
 //! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`] |
-//! | [`services`] | what files say becomes the snapshot; what breakers say becomes a report | [`services::upstreams`] |
+//! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
+//! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
+//! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
 //! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled | [`telemetry::metrics`] |
@@ -29,9 +32,10 @@
 //!
 //! Each with the place that holds it.
 //!
-//! 1. No call waits for the control plane or for a file: the data plane imports [`models`] and [`cache`] and nothing
-//!    above it (the import table), and reads one atomic pointer to find its upstream ([`gateway::Gateway::snapshot`]).
-//! 2. What says who the caller is to Levee (its address, `Forwarded`, `X-Forwarded-*`, `Levee-*`) never reaches an
+//! 1. No call waits for the control plane, the database or a file: the data plane imports [`models`], [`identity`] and
+//!    [`cache`] and nothing above them (the import table), and reads one atomic pointer to find its upstream
+//!    ([`gateway::Gateway::snapshot`]) and one to know its caller ([`identity::directory`]).
+//! 2. What says who the caller is to Levee (a key or token of ours, its address, `Forwarded`, `X-Forwarded-*`, `Levee-*`) never reaches an
 //!    upstream: the gateway's `hygiene`. Logs and metrics hold no header, path or query of a call: `Record` in
 //!    [`gateway::endpoint`], and label values that are enumerations.
 //! 3. A permit is given back when its holder is dropped, be the call finished, cancelled or panicked: the breaker's
@@ -45,7 +49,7 @@
 //! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the
 //!    [`Live`](gateway::snapshot::Live) upstream it began with.
 //! 7. A bad file changes nothing: the whole set is checked before any of it is published
-//!    ([`services::upstreams::UpstreamsService::load`]).
+//!    ([`services::publication::Publisher::load`]).
 //! 8. The address that was checked is the one that is dialled: the transport's `dial`, over
 //!    [`models::address::refuse`].
 //!
@@ -70,8 +74,8 @@
 //!
 //! # An upstream's change
 //!
-//! 1. [`UpstreamsService::watch`](services::upstreams::UpstreamsService::watch) sees, within a quarter of a second,
-//!    that a file is another one.
+//! 1. [`Publisher::watch`](services::publication::Publisher::watch) sees, within a quarter of a second, that a file is
+//!    another one, or within half a second that the database's revision is.
 //! 2. [`models::document::read_documents`] reads every document and names each fault by line and field;
 //!    [`models::document::check_together`] judges the set: repeated names, fallbacks to nobody or in a circle.
 //! 3. Any fault: it is logged, shown in `/status`, counted, and nothing else happens.

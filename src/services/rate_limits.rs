@@ -1,5 +1,5 @@
 //! How much each client may ask of the control plane. The limits are held here in memory; where several replicas share
-//! them, another store takes the place of [`Times`] behind the same methods.
+//! them, another store takes the place of `Times` behind the same methods.
 //!
 //! Each limit is a GCRA (ITU-T I.371, the leaky bucket as a meter): one instant per client, the time at which all it has
 //! asked for will have been earned. No timer runs, and a client that stays away costs nothing.

@@ -26,7 +26,7 @@ pub(super) fn write(stored: &Stored) -> Vec<u8> {
     serde_json::to_vec(&state).expect("structs of texts and numbers always serialise")
 }
 
-/// `None` when it is not what [`write`] makes.
+/// `None` when it is not what [`write()`] makes.
 pub(super) fn read(text: &[u8]) -> Option<Stored> {
     let state: State = serde_json::from_slice(text).ok()?;
     Some(Stored {
