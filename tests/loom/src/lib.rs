@@ -5,6 +5,7 @@
 #[path = "../../../src/models"]
 pub mod models {
     pub mod policy;
+    pub mod principal;
 }
 
 /// The breaker's files, as shipped: the same list as in `src/gateway/breaker.rs`.
