@@ -36,15 +36,24 @@ fn words(help: &str, beginning: &str) -> BTreeSet<String> {
     words.map(str::to_owned).collect()
 }
 
-/// The commands that the help lists, each with its flags.
-fn commands() -> Vec<(String, BTreeSet<String>)> {
-    let overview = help(&[]);
-    let list = overview.lines().skip_while(|line| *line != "Commands:").skip(1);
+/// The names below `Commands:` of a help text.
+fn listed(help: &str) -> Vec<String> {
+    let list = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let names =
         list.take_while(|line| line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
-    let names: Vec<_> = names.filter(|name| *name != "help").map(str::to_owned).collect();
-    assert!(names.len() >= 5, "{overview}");
-    names.into_iter().map(|name| (name.clone(), words(&help(&[&name]), "--"))).collect()
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
+
+/// The commands that the help lists, each with its flags and those of what it is divided into.
+fn commands() -> Vec<(String, BTreeSet<String>)> {
+    let names = listed(&help(&[]));
+    assert!(names.len() >= 5, "{names:?}");
+    let flags = |name: &str| {
+        let own = help(&[name]);
+        let parts = listed(&own).into_iter().map(|part| words(&help(&[name, &part]), "--"));
+        parts.fold(words(&own, "--"), |all, more| all.union(&more).cloned().collect())
+    };
+    names.into_iter().map(|name| (name.clone(), flags(&name))).collect()
 }
 
 /// Header names of answers that the tour and the commonest situations bring forth, lower case.
