@@ -43,7 +43,7 @@ func main() {
 	assert(me.Name == os.Getenv("LEVEE_EMAIL"), "I am ", me.Name)
 
 	accounts := client.ServiceAccountsAPI
-	account := got(accounts.CreateServiceAccount(signedIn).ServiceAccountCreation(*levee.NewServiceAccountCreation(name, levee.SERVICEACCOUNTCLASS_NORMAL)).Execute())
+	account := got(accounts.CreateServiceAccount(signedIn).ServiceAccountCreation(*levee.NewServiceAccountCreation(name, levee.CLASS_NORMAL)).Execute())
 	key := got(accounts.CreateApiKey(signedIn, account.Id).ApiKeyCreation(*levee.NewApiKeyCreation("scenario")).Execute()).Key
 
 	upstreams := client.UpstreamsAPI

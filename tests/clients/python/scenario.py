@@ -18,10 +18,10 @@ from levee_client.models import (
     ApiKeyCreation,
     BreakerDecision,
     BreakerMode,
+    Class,
     Login,
     Problem,
     Refresh,
-    ServiceAccountClass,
     ServiceAccountCreation,
     UpstreamChange,
     UpstreamCreation,
@@ -49,7 +49,7 @@ assert tokens.refresh_token != first.refresh_token
 client = AuthenticatedClient(base_url=URL, token=tokens.access_token)
 assert get_me.sync(client=client).name == os.environ["LEVEE_EMAIL"]
 
-account = create_service_account.sync(client=client, body=ServiceAccountCreation(NAME, ServiceAccountClass.NORMAL))
+account = create_service_account.sync(client=client, body=ServiceAccountCreation(NAME, Class.NORMAL))
 key = create_api_key.sync(account.id, client=client, body=ApiKeyCreation("scenario")).key
 
 made = create_upstream.sync_detailed(client=client, body=UpstreamCreation(NAME, UpstreamSpec.from_dict(SPEC)))

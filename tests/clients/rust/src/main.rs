@@ -29,10 +29,10 @@ async fn main() -> Outcome<()> {
     assert_eq!(client.get_me().send().await?.name, email);
 
     let creation = |body: types::builder::ServiceAccountCreation| {
-        body.name(name.as_str()).class(types::ServiceAccountClass::Normal)
+        body.name(name.as_str()).class(types::Class::Normal)
     };
     let account = client.create_service_account().body_map(creation).send().await?.into_inner();
-    let made = client.create_api_key().id(&account.id).body_map(|body| body.name("scenario")).send().await?;
+    let made = client.create_api_key().id(account.id).body_map(|body| body.name("scenario")).send().await?;
     let key = Some(made.key.as_str());
 
     let made = client
@@ -79,7 +79,7 @@ async fn main() -> Outcome<()> {
     let now = client.get_upstream().name(&name).send().await?;
     let tag = now.headers()["etag"].to_str()?;
     assert_eq!(client.delete_upstream().name(&name).if_match(tag).send().await?.status(), 204);
-    let gone = client.delete_service_account().id(&account.id).if_match("*").send().await?;
+    let gone = client.delete_service_account().id(account.id).if_match("*").send().await?;
     assert_eq!(gone.status(), 204);
     assert!([401, 404].contains(&call(&name, key).await?.0));
     let last = tokens.refresh_token;
