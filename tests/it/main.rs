@@ -8,6 +8,7 @@ mod auth;
 mod breakers_api;
 mod calls;
 mod commands;
+mod conformance;
 mod credentials;
 mod credentials_api;
 mod drain;
