@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
+use crate::gateway::quota::Quota;
 use crate::gateway::snapshot::{Lane, Live};
 use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
@@ -15,7 +16,9 @@ use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, Breake
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -75,6 +78,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| BreakerReading {
@@ -83,6 +87,15 @@ fn read_upstream(live: &Live) -> UpstreamReading {
         })
         .collect();
     reading
+}
+
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+    }
 }
 
 fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>) -> Value {
@@ -142,11 +155,23 @@ fn upstream_status(live: &Live) -> Value {
             json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

@@ -14,6 +14,7 @@ use super::breaker::Breaker;
 use super::budget::Budget;
 use super::bulkhead::{Bulkhead, CallerBulkhead};
 use super::credentials::{Attached, Vault};
+use super::quota::Quota;
 use super::retry;
 use super::transitions;
 use super::transport::{self, Network, SetupFailure, Transport};
@@ -87,6 +88,8 @@ pub struct Lane {
     pub callers: Arc<CallerBulkhead>,
     /// The retry budget.
     pub budget: Arc<Budget>,
+    /// The quota, where there is one.
+    pub quota: Option<Arc<Quota>>,
 }
 
 /// What every upstream is built with.
@@ -200,6 +203,12 @@ impl Live {
         self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).retry)
     }
 
+    /// Lanes with a quota of their own, and that quota.
+    pub fn lanes_with_own_quota(&self) -> impl Iterator<Item = (&Arc<Lane>, &Arc<Quota>)> {
+        let own = self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).quota);
+        own.filter_map(|lane| Some((lane, lane.quota.as_ref()?)))
+    }
+
     fn owned(&self, operation: Option<&str>) -> Owns {
         let Some(name) = operation else { return Owns::of(None) };
         let found = self.upstream.operations.iter().find(|operation| operation.name == name);
@@ -244,6 +253,10 @@ impl Lane {
         let seats = shared(owns.concurrency).or(same_seats);
         let same_budget = before.filter(|lane| owned.retry && lane.policy.retry == policy.retry);
         let budget = shared(owns.retry).or(same_budget);
+        let quota = match shared(owns.quota) {
+            Some(root) => root.quota.clone(),
+            None => own_quota(policy, before.filter(|_| owned.quota), &upstream.name, around),
+        };
         Self {
             operation: name.map(str::to_owned),
             cache_name: format!("{}/{}", upstream.name, name.unwrap_or_default()),
@@ -260,6 +273,7 @@ impl Lane {
             ),
             budget: budget
                 .map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
+            quota,
         }
     }
 
@@ -281,18 +295,39 @@ struct Owns {
     breaker: bool,
     concurrency: bool,
     retry: bool,
+    quota: bool,
 }
 
 impl Owns {
-    const NOTHING: Self = Self { breaker: false, concurrency: false, retry: false };
+    const NOTHING: Self = Self { breaker: false, concurrency: false, retry: false, quota: false };
+    const ALL: Self = Self { breaker: true, concurrency: true, retry: true, quota: true };
 
     fn of(operation: Option<&Operation>) -> Self {
-        operation.map_or(Self { breaker: true, concurrency: true, retry: true }, |operation| Self {
+        operation.map_or(Self::ALL, |operation| Self {
             breaker: operation.own_breaker,
             concurrency: operation.own_concurrency,
             retry: operation.own_retry,
+            quota: operation.own_quota,
         })
     }
+}
+
+/// The quota of a lane that has its own; under the same settings the one it had.
+fn own_quota(
+    policy: &Policy,
+    before: Option<&Arc<Lane>>,
+    upstream: &str,
+    around: &Surroundings,
+) -> Option<Arc<Quota>> {
+    let settings = policy.quota.as_ref()?;
+    let before = before.and_then(|lane| Some((lane.quota.as_ref()?, lane.policy.quota.as_ref()?)));
+    Some(match before {
+        Some((quota, same)) if same == settings => Arc::clone(quota),
+        before => {
+            let metrics = around.metrics.upstream(upstream);
+            Arc::new(Quota::new(settings, metrics, before.map(|(quota, _)| quota.as_ref())))
+        }
+    })
 }
 
 fn attempt_timeout(policy: &Policy) -> Duration {

@@ -24,6 +24,7 @@ mod headers;
 mod network;
 mod operation;
 mod path_template;
+mod quota;
 mod retry;
 mod settings;
 mod timeout;
@@ -73,6 +74,7 @@ const SPEC: Fields = Fields {
         "retry",
         "breaker",
         "concurrency",
+        "quota",
         "cache",
         "fallback",
         "fallbackOn",
@@ -87,7 +89,6 @@ const SPEC: Fields = Fields {
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
-        ("quota", settings::QUOTA),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
     ],

@@ -261,6 +261,18 @@ label! {
 }
 
 label! {
+    /// What an attempt got that asked the quota.
+    pub enum QuotaResult {
+        /// A token at once.
+        AtOnce = "at_once",
+        /// A token after waiting in line.
+        Waited = "waited",
+        /// None.
+        Refused = "refused",
+    }
+}
+
+label! {
     /// A listening socket of ours.
     pub enum Listener {
         /// The data plane.
