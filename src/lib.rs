@@ -21,6 +21,7 @@
 //! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
 //! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
+//! | [`fleet`] | which replicas live | [`fleet::Fleet`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
@@ -97,6 +98,9 @@ pub mod models;
 
 /// What replicas share.
 pub mod redis;
+
+/// Replicas, and what they know of each other.
+pub mod fleet;
 
 /// What is kept.
 pub mod repositories;

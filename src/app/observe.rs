@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
-use crate::gateway::quota::Quota;
+use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::Redis;
 use crate::repositories::{self, Store};
@@ -32,6 +33,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) replicas: Replicas,
 }
 
 /// What the ops port asks for.
@@ -52,7 +54,9 @@ impl Observed {
 
     fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
         let mut readings = read(&self.gateway);
-        readings.connections = self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.connections =
+            self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.replicas = self.replicas.live();
         readings.runtime = Some(runtime.metrics());
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
@@ -107,6 +111,7 @@ fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
         remaining: quota.remaining(),
         waiting: quota.waiting(),
         paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
     }
 }
 
@@ -126,6 +131,8 @@ fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
@@ -147,7 +154,9 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
 fn redis_status(redis: &Redis) -> Value {
     match redis.away() {
         None => json!({ "up": true }),
-        Some(away) => json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() }),
+        Some(away) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
     }
 }
 
@@ -182,6 +191,7 @@ fn upstream_status(live: &Live) -> Value {
         .map(|(lane, quota)| {
             json!({
                 "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
                 "remaining": quota.remaining(),
                 "waiting": quota.waiting(),
                 "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,

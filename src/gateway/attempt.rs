@@ -65,7 +65,7 @@ async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
     let mut token = None;
     while let Some(quota) = lane.quota.as_ref().filter(|_| token.is_none()) {
         match quota.take(call.deadline.inner, || permit.is_current()).await {
-            Ok(taken) => token = Some(taken),
+            Ok(granted) => token = Some(granted),
             Err(NoToken::Refused(shortage, after)) => return Err(quota_exhausted(shortage, after)),
             Err(NoToken::Overtaken) => {
                 drop(permit);

@@ -18,6 +18,7 @@ use super::quota::Quota;
 use super::retry;
 use super::transitions;
 use super::transport::{self, Network, SetupFailure, Transport};
+use crate::fleet::Fleet;
 use crate::models::policy::{Operation, Policy, Segment, Upstream};
 use crate::models::registration::SealedCredential;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
@@ -98,6 +99,8 @@ pub struct Surroundings {
     pub network: Arc<Network>,
     /// Where metrics live.
     pub metrics: Arc<Metrics>,
+    /// What is shared with other replicas.
+    pub fleet: Fleet,
 }
 
 impl Snapshot {
@@ -255,7 +258,7 @@ impl Lane {
         let budget = shared(owns.retry).or(same_budget);
         let quota = match shared(owns.quota) {
             Some(root) => root.quota.clone(),
-            None => own_quota(policy, before.filter(|_| owned.quota), &upstream.name, around),
+            None => own_quota(policy, before.filter(|_| owned.quota), (&upstream.name, name), around),
         };
         Self {
             operation: name.map(str::to_owned),
@@ -271,8 +274,10 @@ impl Lane {
                 || Arc::new(CallerBulkhead::new(&policy.concurrency)),
                 |lane| Arc::clone(&lane.callers),
             ),
-            budget: budget
-                .map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
+            budget: budget.map_or_else(
+                || Arc::new(Budget::new(&policy.retry, around.fleet.replicas.clone())),
+                |lane| Arc::clone(&lane.budget),
+            ),
             quota,
         }
     }
@@ -316,7 +321,7 @@ impl Owns {
 fn own_quota(
     policy: &Policy,
     before: Option<&Arc<Lane>>,
-    upstream: &str,
+    (upstream, operation): (&str, Option<&str>),
     around: &Surroundings,
 ) -> Option<Arc<Quota>> {
     let settings = policy.quota.as_ref()?;
@@ -325,7 +330,9 @@ fn own_quota(
         Some((quota, same)) if same == settings => Arc::clone(quota),
         before => {
             let metrics = around.metrics.upstream(upstream);
-            Arc::new(Quota::new(settings, metrics, before.map(|(quota, _)| quota.as_ref())))
+            let name = format!("{upstream}/{}", operation.unwrap_or_default());
+            let before = before.map(|(quota, _)| quota.as_ref());
+            Arc::new(Quota::new(settings, &name, &around.fleet, metrics, before))
         }
     })
 }

@@ -18,7 +18,7 @@ mod quota;
 
 pub use access::{Access, Allow, Pattern};
 pub use credentials::{Credentials, OAuth2};
-pub use quota::{OnExhausted, Quota, Rate};
+pub use quota::{OnExhausted, OnStoreLoss, Quota, Rate, Scope};
 
 /// A registered HTTP API with everything the data plane needs to call it.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,7 +25,7 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    QuotaResult, RateLimit, RetryReason, TransitionReason,
+    QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{BreakerReading, PoolReading, QuotaReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};

@@ -35,7 +35,9 @@ impl Bucket {
 
     /// Takes a token back that was not used.
     pub(super) fn give_back(&self) {
-        self.earned.fetch_sub(self.interval, Relaxed);
+        // Of a bucket that was made anew meanwhile there may be nothing to take back.
+        let less = |earned: u64| Some(earned.saturating_sub(self.interval));
+        let _ = self.earned.fetch_update(Relaxed, Relaxed, less);
     }
 
     /// Tokens that could be taken at once.

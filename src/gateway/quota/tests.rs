@@ -5,17 +5,19 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::models::policy::Rate;
+use crate::models::policy::{OnStoreLoss, Rate};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn settings(per_second: u32, burst: u32, on_exhausted: OnExhausted) -> policy::Quota {
     let rate = Rate { count: per_second, per: Duration::from_secs(1) };
-    policy::Quota { rate, burst, on_exhausted }
+    let (scope, on_store_loss) = (Scope::Replica, OnStoreLoss::LocalShare);
+    policy::Quota { rate, burst, scope, on_exhausted, on_store_loss }
 }
 
 fn quota(per_second: u32, burst: u32, on_exhausted: OnExhausted) -> Arc<Quota> {
-    Arc::new(Quota::new(&settings(per_second, burst, on_exhausted), Arc::default(), None))
+    let settings = settings(per_second, burst, on_exhausted);
+    Arc::new(Quota::new(&settings, "rates/", &Fleet::alone(), Arc::default(), None))
 }
 
 fn within(milliseconds: u64) -> Instant {
@@ -179,7 +181,8 @@ async fn a_pause_has_a_bound_and_outlives_new_settings() {
     let quota = quota(10, 1, OnExhausted::Reject);
     assert_eq!(refused(&quota, 503, &[("retry-after", "86400")]), Some(LONGEST_PAUSE));
     advance(Duration::from_secs(60)).await;
-    let next = Quota::new(&settings(20, 5, OnExhausted::Reject), Arc::default(), Some(&*quota));
+    let settings = settings(20, 5, OnExhausted::Reject);
+    let next = Quota::new(&settings, "rates/", &Fleet::alone(), Arc::default(), Some(&*quota));
     assert_eq!(next.paused_for(), Duration::from_secs(240));
     assert_eq!(next.remaining(), 0);
     advance(Duration::from_secs(240)).await;

@@ -9,8 +9,12 @@ pub struct Quota {
     pub rate: Rate,
     /// Attempts at once, after a rest.
     pub burst: u32,
+    /// Whose attempts count.
+    pub scope: Scope,
     /// What becomes of an attempt for which there is no token.
     pub on_exhausted: OnExhausted,
+    /// What counts while replicas cannot share.
+    pub on_store_loss: OnStoreLoss,
 }
 
 /// So many in so long.
@@ -20,6 +24,26 @@ pub struct Rate {
     pub count: u32,
     /// In how long.
     pub per: Duration,
+}
+
+/// Whose attempts count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of each replica for itself.
+    Replica,
+    /// Those of all replicas together.
+    Fleet,
+}
+
+/// What counts while Redis is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnStoreLoss {
+    /// Each replica takes its share of the rate, by how many lived last.
+    LocalShare,
+    /// Everything passes.
+    Open,
+    /// Nothing passes.
+    Closed,
 }
 
 /// What becomes of an attempt for which there is no token.

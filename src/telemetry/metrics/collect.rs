@@ -44,6 +44,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         connections.close(),
     ];
     families.extend([
+        single(&family::REPLICAS, f64::from(readings.replicas)),
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),
         single(&family::SNAPSHOT_APPLIED, metrics.snapshot_applied_ms.load(Relaxed) as f64 / 1e3),
@@ -83,6 +84,7 @@ pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec
         each(&family::FALLBACKS, |to, name, it| to.counts(&[name], &it.fallbacks)),
         each(&family::CACHE_REQUESTS, |to, name, it| to.counts(&[name], &it.cache)),
         each(&family::QUOTA_TAKES, |to, name, it| to.counts(&[name], &it.quota)),
+        each(&family::QUOTA_ASKS, |to, name, it| to.counts(&[name], &it.quota_asks)),
         each(&family::BREAKER_TRANSITIONS, transitions),
     ]
 }
@@ -103,6 +105,7 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         each(&family::CONCURRENCY_LIMIT, |it| it.limit as f64),
         quotas(&family::QUOTA_REMAINING, upstreams, |it| it.remaining as f64),
         quotas(&family::QUOTA_WAITING, upstreams, |it| it.waiting as f64),
+        quotas(&family::QUOTA_DEGRADED, upstreams, |it| f64::from(u8::from(it.degraded))),
         quotas(&family::QUOTA_PAUSE, upstreams, |it| it.paused_for.as_secs_f64()),
         credentials(upstreams),
         breaker_states(upstreams),

@@ -114,6 +114,12 @@ families! {
         "Attempts allowed in flight.";
     QUOTA_TAKES "levee_quota_takes_total" COUNTER ["upstream", "result"]
         "Attempts that asked the quota for a token.";
+    QUOTA_ASKS "levee_quota_asks_total" COUNTER ["upstream", "result"]
+        "Questions to Redis for tokens of a quota that replicas share.";
+    QUOTA_DEGRADED "levee_quota_degraded" GAUGE ["upstream", "operation"]
+        "1 while a quota that replicas share goes without Redis, by its onStoreLoss.";
+    REPLICAS "levee_replicas" GAUGE []
+        "Replicas that live, this one included; while Redis is away as many as lived last.";
     QUOTA_REMAINING "levee_quota_remaining" GAUGE ["upstream", "operation"]
         "Tokens of the quota that could be taken at once; only where there is one.";
     QUOTA_WAITING "levee_quota_waiting" GAUGE ["upstream", "operation"]

@@ -273,6 +273,18 @@ label! {
 }
 
 label! {
+    /// What Redis said when it was asked for tokens of a quota.
+    pub enum QuotaAsk {
+        /// Here are some.
+        Given = "given",
+        /// There are none.
+        None = "none",
+        /// Nothing, in time.
+        Lost = "lost",
+    }
+}
+
+label! {
     /// A listening socket of ours.
     pub enum Listener {
         /// The data plane.

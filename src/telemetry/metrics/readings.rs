@@ -11,6 +11,8 @@ use super::labels::{BreakerState, Listener};
 pub struct Readings {
     /// Memory held by cached answers, bytes.
     pub cache_bytes: u64,
+    /// Replicas that live.
+    pub replicas: u32,
     /// Open connections of each listener that is up.
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
@@ -68,6 +70,8 @@ pub struct QuotaReading {
     pub waiting: usize,
     /// What is left of a pause the upstream asked for.
     pub paused_for: Duration,
+    /// It is shared, and goes without Redis.
+    pub degraded: bool,
 }
 
 /// The state of one breaker.

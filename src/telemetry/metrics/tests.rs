@@ -24,11 +24,13 @@ fn readings(names: &[&str]) -> Readings {
             remaining: 17,
             waiting: 4,
             paused_for: Duration::from_millis(1500),
+            degraded: true,
         }],
     };
     Readings {
         dependencies: vec![("database", true)],
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
+        replicas: 3,
         cache_bytes: 42,
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
@@ -121,6 +123,8 @@ fn readings_show_as_gauges() {
         r#"levee_pool_connections{pool="control",state="in_use"} 2"#,
         r#"levee_pool_connections{pool="control",state="idle"} 1"#,
         r#"levee_pool_connections{pool="control",state="limit"} 20"#,
+        r#"levee_quota_degraded{upstream="rates",operation="quote"} 1"#,
+        "levee_replicas 3",
         "levee_cache_bytes 42",
     ] {
         has(&document, line);
