@@ -49,7 +49,8 @@ impl Observed {
 
     fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
         let mut readings = read(&self.gateway);
-        readings.connections = self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.connections =
+            self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
         readings.runtime = Some(runtime.metrics());
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
@@ -134,7 +135,9 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
 fn redis_status(redis: &Redis) -> Value {
     match redis.away() {
         None => json!({ "up": true }),
-        Some(away) => json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() }),
+        Some(away) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
     }
 }
 
