@@ -110,16 +110,18 @@ impl Redis {
         self.ask(&self.inner.data, limit, ask).await
     }
 
-    /// Asks on the connection of those who append to the log.
-    pub async fn publish<T, Asked>(
+    /// Runs a script that appends to the log, on a connection where it waits behind no value.
+    pub async fn append<T>(
         &self,
         limit: Duration,
-        ask: impl FnOnce(Asker) -> Asked,
+        script: &Script,
+        keys: Vec<String>,
+        arguments: Vec<fred::types::Value>,
     ) -> Result<T, RedisError>
     where
-        Asked: Future<Output = Result<T, fred::error::Error>>,
+        T: fred::types::FromValue,
     {
-        self.ask(&self.inner.publisher, limit, ask).await
+        self.ask(&self.inner.publisher, limit, |client| script.run(client, keys, arguments)).await
     }
 
     /// Asks on the connection that may block, for at most [`LONGEST_BLOCK`] and `beyond`. The breaker is not asked and

@@ -27,9 +27,8 @@ impl Address {
         let plain = SCHEMES.iter().find(|(tls, plain)| scheme == *tls || scheme == *plain);
         let (tls, plain) = *plain.ok_or_else(expected)?;
         // Read without TLS: the library's own default takes its roots and its cryptography from elsewhere.
-        let mut config = Config::from_url(&format!("{plain}://{rest}")).map_err(|error| {
-            format!("is no address of Redis: {}", error.details().replace(rest, "…"))
-        })?;
+        let mut config = Config::from_url(&format!("{plain}://{rest}"))
+            .map_err(|error| format!("is no address of Redis: {}", error.details().replace(rest, "…")))?;
         if config.server.hosts().iter().any(|server| server.host.is_empty()) {
             return Err("names no host".to_owned());
         }
@@ -62,14 +61,16 @@ fn check_form(config: &Config, rest: &str) -> Result<(), String> {
             Err("a cluster has no databases but 0".to_owned())
         }
         ServerConfig::Centralized { .. } if !query.is_empty() => {
-            Err("one server has no parameters; `node` is for redis-cluster:// and redis-sentinel://".to_owned())
+            Err("one server has no parameters; `node` is for redis-cluster:// and redis-sentinel://"
+                .to_owned())
         }
         _ => Ok(()),
     }
 }
 
 fn expected() -> String {
-    "is neither redis://… nor rediss://…, redis-cluster://…, redis-sentinel://… or their forms with TLS".to_owned()
+    "is neither redis://… nor rediss://…, redis-cluster://…, redis-sentinel://… or their forms with TLS"
+        .to_owned()
 }
 
 /// The system's roots; `SSL_CERT_FILE` names others. The nodes of a cluster know each other by address, and are

@@ -53,7 +53,7 @@ fn client(address: &Address, silence: Duration) -> Client {
 pub(super) async fn keep(client: Client, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let connecting = client.connect();
-        let ender = connecting.abort_handle();
+        let cut = connecting.abort_handle();
         tokio::select! {
             ended = connecting => {
                 if let Ok(Err(error)) = ended {
@@ -63,7 +63,7 @@ pub(super) async fn keep(client: Client, stop: CancellationToken) {
             () = stop.cancelled() => {
                 // It was told to quit; what has not ended by then never will.
                 tokio::time::sleep(GREETING_LIMIT / 2).await;
-                ender.abort();
+                cut.abort();
                 return;
             }
         }

@@ -51,8 +51,20 @@ impl RedisError {
 /// Replies that say so of the server, not of the command.
 fn is_unfit(reply: &str) -> bool {
     let unfit = [
-        "OOM", "LOADING", "READONLY", "MISCONF", "CLUSTERDOWN", "MASTERDOWN", "NOREPLICAS", "BUSY", "NOAUTH",
-        "NOPERM", "TRYAGAIN", "WRONGPASS", "Client is not initialized", "Failed to",
+        "OOM",
+        "LOADING",
+        "READONLY",
+        "MISCONF",
+        "CLUSTERDOWN",
+        "MASTERDOWN",
+        "NOREPLICAS",
+        "BUSY",
+        "NOAUTH",
+        "NOPERM",
+        "TRYAGAIN",
+        "WRONGPASS",
+        "Client is not initialized",
+        "Failed to",
     ];
     unfit.iter().any(|prefix| reply.starts_with(prefix))
 }

@@ -67,7 +67,8 @@ impl Presence {
 
     /// The breaker's verdict.
     pub(super) fn answers(&self, answers: bool) {
-        self.change(|known| known.answers = answers, "it does not answer in time");
+        let reason = if answers { "" } else { "it does not answer in time" };
+        self.change(|known| known.answers = answers, reason);
     }
 
     fn change(&self, change: impl FnOnce(&mut Known), reason: &str) {

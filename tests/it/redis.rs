@@ -38,7 +38,10 @@ async fn levee_starts_with_redis_down_says_so_and_finds_it_when_it_comes() {
     assert_eq!(app.metric(up).await, Some(0.0));
     let status = app.status().await;
     assert_eq!(status["redis"]["up"], false, "{status}");
-    until("the log says so", SOON, async || app.log().iter().any(|line| line.contains("Redis cannot be reached"))).await;
+    until("the log says so", SOON, async || {
+        app.log().iter().any(|line| line.contains("Redis cannot be reached"))
+    })
+    .await;
     server.start_again().await;
     until("Redis is found", SOON, async || app.metric(up).await == Some(1.0)).await;
     server.stop();
@@ -73,8 +76,13 @@ async fn no_question_outlives_its_limit_whatever_happens_between() {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::in_front_of(server.address);
     let redis = connected(&proxy.url()).await;
-    let faults =
-        [Fault::BlackHole, Fault::Reset, Fault::Slow(Duration::from_millis(200)), Fault::Refuse, Fault::BlackHole];
+    let faults = [
+        Fault::BlackHole,
+        Fault::Reset,
+        Fault::Slow(Duration::from_millis(200)),
+        Fault::Refuse,
+        Fault::BlackHole,
+    ];
     for fault in faults {
         proxy.set(fault);
         for _ in 0..20 {
@@ -85,7 +93,8 @@ async fn no_question_outlives_its_limit_whatever_happens_between() {
         }
         until("it is known to be away", SOON, async || !redis.is_up()).await;
         proxy.set(Fault::Pass);
-        until("it is back", Duration::from_secs(20), async || redis.is_up() && ping(&redis).await.is_ok()).await;
+        until("it is back", Duration::from_secs(20), async || redis.is_up() && ping(&redis).await.is_ok())
+            .await;
     }
     redis.close().await;
     assert!(ping(&redis).await.is_err_and(|error| error.is_down()));
@@ -112,7 +121,10 @@ async fn a_script_is_sent_again_where_redis_has_forgotten_it() {
     let server = RedisServer::start().await;
     let redis = connected(&server.url()).await;
     let append = async || {
-        redis.script::<i64>(USUAL_LIMIT, &APPEND, vec![redis.key("text", "a")], vec!["x".into()]).await.unwrap()
+        redis
+            .script::<i64>(USUAL_LIMIT, &APPEND, vec![redis.key("text", "a")], vec!["x".into()])
+            .await
+            .unwrap()
     };
     assert_eq!(append().await, 1);
     server.command(&["SCRIPT", "FLUSH"]);
