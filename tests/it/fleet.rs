@@ -22,13 +22,13 @@ mod replicas;
 mod tokens;
 
 /// Nothing that is waited for here takes longer.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
 /// Neither cached nor coalesced nor tried again: one call is one request.
 const PLAIN: &str = "cache: { mode: off }, retry: { attempts: 1 }";
 
 /// The document of an upstream `api` with these fields.
-fn document(server: &Misbehaving, fields: &str) -> String {
+pub(super) fn document(server: &Misbehaving, fields: &str) -> String {
     let url = server.url();
     format!(
         "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: api }}\nspec: {{ url: '{url}', {PLAIN}, {fields} }}\n"
@@ -36,7 +36,7 @@ fn document(server: &Misbehaving, fields: &str) -> String {
 }
 
 /// So many replicas before one upstream, over the Redis at this URL. They know of each other.
-async fn replicas(count: usize, document: &str, redis: &str) -> Vec<TestApp> {
+pub(super) async fn replicas(count: usize, document: &str, redis: &str) -> Vec<TestApp> {
     let mut apps = Vec::new();
     for _ in 0..count {
         apps.push(TestApp::with(document).env("LEVEE_REDIS_URL", redis).start().await);
@@ -62,19 +62,19 @@ fn problem(answer: &Answer) -> String {
     answer.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
-async fn degraded(app: &TestApp) -> bool {
+pub(super) async fn degraded(app: &TestApp) -> bool {
     app.metric("levee_quota_degraded{upstream=\"api\",operation=\"\"}").await == Some(1.0)
 }
 
 /// Callers who ask for `/ok` over and over.
-struct Callers {
+pub(super) struct Callers {
     running: JoinSet<usize>,
     over: Arc<AtomicBool>,
 }
 
 impl Callers {
     /// So many at each replica, each with a pause between its calls.
-    fn begin(apps: &[TestApp], each: usize, pause: Duration) -> Self {
+    pub(super) fn begin(apps: &[TestApp], each: usize, pause: Duration) -> Self {
         let (mut running, over) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
         for address in apps.iter().flat_map(|app| std::iter::repeat_n(app.data, each)) {
             let over = Arc::clone(&over);
@@ -93,7 +93,7 @@ impl Callers {
     }
 
     /// Ends them; answers with their calls, of which every one was answered well.
-    async fn end(self) -> usize {
+    pub(super) async fn end(self) -> usize {
         self.over.store(true, Ordering::Relaxed);
         self.running.join_all().await.into_iter().sum()
     }

@@ -10,8 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 
-/// What a replica may hold beyond burst and rate: tokens that were fetched count for 200 ms, and timers ring late.
-const HELD: f64 = 0.22;
+/// What replicas may hold beyond burst and rate, seconds: tokens that were fetched count for 200 ms, and a busy machine
+/// notes late what was taken in time.
+const HELD: f64 = 0.3;
 
 fn settings(per_second: u32, burst: u32, on_exhausted: OnExhausted) -> policy::Quota {
     let rate = Rate { count: per_second, per: Duration::from_secs(1) };
@@ -60,7 +61,7 @@ async fn no_window_holds_more_than_burst_rate_and_what_is_held() {
         let quotas = quotas(&server, &settings(rate, burst, OnExhausted::Wait)).await;
         let times = taken(&quotas, 20, Duration::from_secs(3)).await;
         let expected = f64::from(rate) * 3.0;
-        assert!(times.len() as f64 > expected * 0.95, "{rate}, {burst}: {} of {expected}", times.len());
+        assert!(times.len() as f64 > expected * 0.9, "{rate}, {burst}: {} of {expected}", times.len());
         for (first, start) in times.iter().enumerate().step_by(7) {
             for (last, end) in times.iter().enumerate().skip(first) {
                 let most = f64::from(burst) + f64::from(rate) * (end - start + HELD);
