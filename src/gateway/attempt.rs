@@ -13,7 +13,7 @@ use super::breaker::{Outcome, Permit, Rejected};
 use super::bulkhead::{NoSeat, Seat};
 use super::call::Call;
 use super::failure::{Failure, FailureKind};
-use super::quota::{NoToken, Shortage, Token};
+use super::quota::{NoToken, Shortage};
 use super::retry;
 use super::stream::{Holds, UpstreamBody};
 use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind};
@@ -79,7 +79,9 @@ async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
         drop(permit);
         permit = ask()?;
     }
-    token.map(Token::spend);
+    if let Some(token) = token {
+        token.spend();
+    }
     Ok((permit, seat))
 }
 

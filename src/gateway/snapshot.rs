@@ -296,6 +296,7 @@ impl Lane {
 
 /// Which engines a lane has for itself; the others it shares with the upstream's own lane.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for one engine")]
 struct Owns {
     breaker: bool,
     concurrency: bool,

@@ -69,6 +69,7 @@ pub struct Tls {
 
 /// A part of an upstream, matched by method and path template.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for one block that may be given")]
 pub struct Operation {
     /// Unique within the upstream.
     pub name: String,

@@ -151,7 +151,7 @@ impl Shared {
             (self.interval as f64 / 1000.0).into(),
             i64::from(self.burst).into(),
             i64::from(wanted).into(),
-            ((LEASE / 1000) as i64).into(),
+            (LEASE / 1000).cast_signed().into(),
         ];
         // Boxed, or the type of every future around it grows beyond what the compiler follows.
         let asking = self.redis.script::<Vec<i64>>(limit, &TAKE, vec![self.key.clone()], arguments).boxed();
@@ -159,9 +159,8 @@ impl Shared {
         let mut state = self.state.lock();
         match asked.as_deref() {
             Ok(&[given, wait, pause]) => state.answered(now(), given, wait, pause),
-            Ok(_) => state.lose(now(), AWAY),
             Err(RedisError::Slow(_)) if self.redis.is_up() => state.lose(now(), SLOW),
-            Err(_) => state.lose(now(), AWAY),
+            Ok(_) | Err(_) => state.lose(now(), AWAY),
         }
     }
 

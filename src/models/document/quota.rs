@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::models::decode::{Fields, Object};
+use crate::models::decode::{Fields, Object, Place};
 use crate::models::policy::{OnExhausted, OnStoreLoss, Quota, Scope};
 
 /// The fields of the block.
@@ -19,7 +19,7 @@ const MOST_BURST: u32 = 100_000;
 
 /// Reads the block; `None` when its rate is missing or bad, which has been reported.
 pub(super) fn read(block: &Object) -> Option<Quota> {
-    let rate = block.required("rate", |place| place.rate());
+    let rate = block.required("rate", Place::rate);
     let burst = block.read("burst", |place| place.count(1..=MOST_BURST));
     let scope = block.read("scope", |place| place.choice(SCOPES)).unwrap_or(Scope::Fleet);
     let on_exhausted = block.read("onExhausted", |place| {

@@ -31,5 +31,5 @@ pub(super) async fn ask(redis: &Redis, client: Client, asks: Asks) -> Option<Sta
 }
 
 fn micros(nanos: u64) -> i64 {
-    (nanos / 1000) as i64
+    (nanos / 1000).cast_signed()
 }
