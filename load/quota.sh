@@ -56,12 +56,13 @@ for replica in 0 1 2; do
     data=$((base + 10 + replica)) ops=$((base + 20 + replica))
     mkdir "$folder/$replica"
     (cd "$folder/$replica" && exec env LEVEE_LOG=warn LEVEE_REDIS_URL="redis://127.0.0.1:$redis" "$levee" dev \
-        --listen "127.0.0.1:$data" --api-listen "127.0.0.1:$data" --ops-listen "127.0.0.1:$ops" \
+        --listen "127.0.0.1:$data" --ops-listen "127.0.0.1:$ops" \
         --flaky-listen 127.0.0.1:0 --upstreams "$folder/upstreams.yaml" >"$folder/$replica/log" 2>&1) & pids+=($!)
 done
 ask() { curl -sf "http://127.0.0.1:$((base + 20 + $1))/metrics" | awk -v name="$2" '$1 == name { print $2 }'; }
 for replica in 0 1 2; do
-    for _ in $(seq 300); do [ "$(ask "$replica" levee_replicas || true)" = 3 ] && break; sleep 0.1; done
+    for _ in $(seq 300); do [ "$(ask "$replica" levee_replicas || true)" = 3 ] && continue 2; sleep 0.1; done
+    echo "quota: the replicas do not hear of each other:" >&2; cat "$folder"/*/log >&2; exit 1
 done
 
 # Requests that reached the upstream in the 20 s after a lead of 2 s, which uses up the burst.

@@ -57,7 +57,7 @@ enum Source {
     /// This replica's own.
     Replica(Bucket),
     /// The fleet's.
-    Fleet(Shared),
+    Fleet(Arc<Shared>),
 }
 
 /// Why there is no token at hand. Times are nanoseconds since the quota's `base`.
@@ -110,18 +110,19 @@ impl Quota {
         metrics: Arc<UpstreamMetrics>,
         before: Option<&Self>,
     ) -> Self {
+        let base = Instant::now();
         let quota = Self {
             on_exhausted: settings.on_exhausted,
             source: match &fleet.redis {
                 Some(redis) if settings.scope == Scope::Fleet => {
-                    Source::Fleet(Shared::new(settings, name, fleet, redis))
+                    Source::Fleet(Shared::new(settings, name, fleet, redis, (base, &metrics)))
                 }
                 _ => Source::Replica(Bucket::new(settings.rate.interval(), settings.burst)),
             },
             paused_until: AtomicU64::new(0),
             turn: tokio::sync::Mutex::default(),
             waiting: AtomicUsize::new(0),
-            base: Instant::now(),
+            base,
             metrics,
         };
         quota.pause(before.map_or(Duration::ZERO, Self::paused_for));
@@ -159,7 +160,7 @@ impl Quota {
     pub fn remaining(&self) -> u64 {
         let now = self.now();
         match &self.source {
-            _ if now < self.paused_until.load(Relaxed) => 0,
+            _ if now < self.paused_until() => 0,
             Source::Replica(bucket) => bucket.remaining(now),
             Source::Fleet(shared) => shared.remaining(now),
         }
@@ -180,7 +181,15 @@ impl Quota {
 
     /// What is left of a pause the upstream asked for; zero when there is none.
     pub fn paused_for(&self) -> Duration {
-        Duration::from_nanos(self.paused_until.load(Relaxed).saturating_sub(self.now()))
+        Duration::from_nanos(self.paused_until().saturating_sub(self.now()))
+    }
+
+    fn paused_until(&self) -> u64 {
+        let learned = self.paused_until.load(Relaxed);
+        match &self.source {
+            Source::Replica(_) => learned,
+            Source::Fleet(shared) => learned.max(shared.paused_until()),
+        }
     }
 
     fn pause(&self, pause: Duration) {
@@ -231,14 +240,12 @@ impl Quota {
     /// Asks the fleet. Whoever is the first in line does it for all.
     async fn ask(&self, limit: Duration) {
         if let Source::Fleet(shared) = &self.source {
-            let (result, pause) = shared.ask(|| self.now(), self.waiting(), limit.max(SHORTEST_ASK)).await;
-            self.pause(pause);
-            self.metrics.quota_ask(result);
+            shared.ask(self.waiting(), limit.max(SHORTEST_ASK)).await;
         }
     }
 
     fn try_take(&self, now: u64, since: u64) -> Result<Origin, Missing> {
-        let paused_until = self.paused_until.load(Relaxed);
+        let paused_until = self.paused_until();
         match &self.source {
             _ if now < paused_until => Err(Missing::Until(paused_until)),
             Source::Replica(bucket) => {
@@ -260,7 +267,7 @@ impl Quota {
             }
             Source::Fleet(shared) => shared.next_at(),
         };
-        self.instant(next.max(self.paused_until.load(Relaxed)).max(self.now()))
+        self.instant(next.max(self.paused_until()).max(self.now()))
     }
 
     /// What took no longer than a question to Redis may is not called waiting.

@@ -1,6 +1,6 @@
 -- Takes tokens of a quota that replicas share (GCRA, ITU-T I.371), by Redis's own clock.
 -- KEYS[1]: the quota. ARGV: microseconds in which one token is earned, burst, tokens wanted (at most the burst),
--- how far ahead they may be reserved (microseconds).
+-- how far ahead they may be reserved (microseconds), tokens used already without having asked.
 -- Answers with tokens given, microseconds until they count, or until there may be some; microseconds of a pause.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -10,7 +10,7 @@ local paused = tonumber(known[2] or 0) - now
 if paused > 0 then
     return { 0, paused, paused }
 end
-local earned = math.max(tonumber(known[1] or 0), now)
+local earned = math.max(tonumber(known[1] or 0), now) + tonumber(ARGV[5]) * interval
 local depth = interval * burst
 local given = math.min(wanted, math.floor((now + depth - earned) / interval))
 local from = now
@@ -22,7 +22,7 @@ if given < 1 then
         from = earned + interval - depth
     end
     if from > now + ahead then
-        return { 0, math.ceil(from - now), 0 }
+        given = 0
     end
 end
 earned = earned + given * interval

@@ -279,7 +279,9 @@ label! {
         Given = "given",
         /// There are none.
         None = "none",
-        /// Nothing, in time.
+        /// Nothing in the time that a call waits. What it says later is one of the others.
+        Late = "late",
+        /// Nothing, or an error.
         Lost = "lost",
     }
 }
