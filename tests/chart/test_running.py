@@ -14,6 +14,7 @@ PASSWORD = "a password for a test"
 SECRETS = {
     "levee-keys": {"secret-keys": f"{KEYS}\n"},
     "levee-admin": {"password": f"{PASSWORD}\n"},
+    "levee-redis": {"redis-url": os.environ.get("LEVEE_TEST_REDIS", "")},
     "levee-database": {"database-url": os.environ.get("LEVEE_TEST_POSTGRES", "")},
 }
 QUICK = ("--set", "drain.delaySeconds=1,drain.timeoutSeconds=5")
@@ -91,12 +92,14 @@ def test_the_trial_of_the_examples_works_as_it_is(started):
     assert pod.stop() == 0
 
 
-def test_pods_on_postgres_start_once_the_job_has_run(started, tmp_path):
-    assert os.environ.get("LEVEE_TEST_POSTGRES"), "run it by tests/with-servers.sh"
+def test_pods_on_postgres_and_redis_start_once_the_job_has_run(started, tmp_path):
+    assert os.environ.get("LEVEE_TEST_POSTGRES") and os.environ.get("LEVEE_TEST_REDIS"), "run it by tests/with-servers.sh"
     rendered = chart.objects(CASES["postgres"], *QUICK)
     job = Pod(tmp_path, rendered, chart.the(rendered, "Job")["spec"]["template"]["spec"], SECRETS)
     done = job.run(job.spec["containers"][0])
     assert done.returncode == 0, done.stdout + done.stderr
     replicas = [started(CASES["postgres"], *QUICK)[0] for _ in range(2)]
     assert [replica.probe("readiness") for replica in replicas] == [200, 200]
+    for replica in replicas:
+        until(lambda: 'levee_dependency_up{dependency="redis"} 1' in replica.ask("ops", "/metrics")[1], "Redis answers")
     assert [replica.stop() for replica in replicas] == [0, 0]

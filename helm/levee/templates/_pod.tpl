@@ -31,6 +31,9 @@ corsOrigins: {{ toJson . }}
 {{- if .Values.snapshot.enabled }}
 snapshotDir: /var/lib/levee/snapshot
 {{- end }}
+{{- if .Values.redis.existingSecret }}
+redisPrefix: {{ .Values.redis.prefix | quote }}
+{{- end }}
 {{- with .Values.bootstrapAdmin.email }}
 bootstrapAdminEmail: {{ . | quote }}
 {{- end }}

@@ -10,6 +10,8 @@ LEVEE_DRAIN_TIMEOUT: drain.timeoutSeconds
 LEVEE_LOG: config.log
 LEVEE_LOG_FORMAT: config.logFormat
 LEVEE_DATABASE_URL: database
+LEVEE_REDIS_URL: redis
+LEVEE_REDIS_PREFIX: redis.prefix
 LEVEE_SECRET_KEYS: secretKeys
 LEVEE_SNAPSHOT_DIR: snapshot
 LEVEE_BOOTSTRAP_ADMIN_EMAIL: bootstrapAdmin.email
