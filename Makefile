@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR
 CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
 VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
 LEVEE := $(CARGO_TARGET_DIR)/debug/levee
-# A private PostgreSQL for as long as a command runs.
+# A private PostgreSQL and a private Redis for as long as a command runs.
 WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
