@@ -39,7 +39,7 @@ impl Script {
     fn digest(&self) -> &str {
         self.digest.get_or_init(|| {
             let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, self.source.as_bytes());
-            digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+            digest.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
         })
     }
 }
