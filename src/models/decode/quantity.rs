@@ -49,7 +49,7 @@ impl Place<'_> {
 
     /// A rate such as `100/s`, `600/m`, `5000/h`, `100000/d`.
     pub(crate) fn rate(&self) -> Option<Rate> {
-        let (text, _) = self.scalar()?;
+        let text = self.text(16)?;
         let Some((count, per)) = parse_rate(text) else {
             self.refuse(format!("`{}` is not a rate such as `100/s`, `600/m`, `5000/h`", shown(text)));
             return None;
