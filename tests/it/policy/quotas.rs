@@ -1,5 +1,7 @@
 //! Quotas: what the upstream gets in a while, who waits, who is refused, and the pauses it asks for.
 
+#![expect(clippy::float_cmp, reason = "counts are whole numbers")]
+
 use std::time::{Duration, Instant};
 
 use super::*;
