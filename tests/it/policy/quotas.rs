@@ -38,8 +38,7 @@ async fn a_used_up_quota_refuses_and_says_when_to_come_back() {
     assert_eq!((takes(&app, "at_once").await, takes(&app, "refused").await), (2.0, 1.0));
     let status: Value = client::get(app.ops, "/status").await.json();
     let api = status["upstreams"].as_array().unwrap().iter().find(|one| one["name"] == "api").unwrap();
-    let expected =
-        serde_json::json!({ "operation": null, "remaining": 0, "waiting": 0, "pausedForSeconds": 0 });
+    let expected = serde_json::json!({ "operation": null, "tokens": "replica", "remaining": 0, "waiting": 0, "pausedForSeconds": 0 });
     assert_eq!(api["quotas"], serde_json::json!([expected]));
 }
 
