@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
 use crate::error::Failure;
+use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
@@ -27,6 +28,7 @@ use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
+use crate::redis::Redis;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -98,6 +100,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    redis: Option<Redis>,
+    replicas: Replicas,
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
@@ -131,6 +135,8 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
+        let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -143,8 +149,15 @@ impl App {
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
-        let sources =
-            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
+        let sources = observe::ops_sources(observe::Observed {
+            metrics: Arc::clone(&metrics),
+            gateway: Arc::clone(&gateway),
+            connections,
+            faults: file_faults.clone(),
+            publishing: Arc::clone(&publishing),
+            redis: redis.clone(),
+            replicas: fleet.replicas.clone(),
+        });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -161,7 +174,7 @@ impl App {
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
-        let around = Surroundings { network, metrics: Arc::clone(&metrics) };
+        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -179,7 +192,7 @@ impl App {
         .map_err(StartError::Configuration)?;
 
         let limits = match settings.mode {
-            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Serve => RateLimits::shared(Arc::clone(&metrics), ring.clone(), redis.clone()),
             Mode::Dev => {
                 tracing::info!("there are no rate limits in dev");
                 RateLimits::off()
@@ -219,6 +232,7 @@ impl App {
             },
         );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
@@ -236,6 +250,8 @@ impl App {
             metrics,
             gateway,
             store,
+            redis,
+            replicas: fleet.replicas,
             last_used,
             drain,
             serving,
@@ -290,6 +306,10 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        self.replicas.leave().await;
+        if let Some(redis) = &self.redis {
+            redis.close().await;
+        }
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

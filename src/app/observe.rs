@@ -5,9 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
+use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::redis::Redis;
 use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
@@ -15,35 +18,51 @@ use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, Breake
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
 
+/// What the ops port looks at.
+pub(super) struct Observed {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) connections: Vec<(Listener, OpenConnections)>,
+    pub(super) faults: FileFaults,
+    pub(super) publishing: Publishing,
+    pub(super) redis: Option<Redis>,
+    pub(super) replicas: Replicas,
+}
+
 /// What the ops port asks for.
-pub(super) fn ops_sources(
-    metrics: &Arc<Metrics>,
-    gateway: &Arc<Gateway>,
-    connections: Vec<(Listener, OpenConnections)>,
-    faults: &FileFaults,
-    publishing: Publishing,
-) -> Sources {
+pub(super) fn ops_sources(observed: Observed) -> Sources {
     let runtime = tokio::runtime::Handle::current();
-    let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
-    let (gateway, faults) = (Arc::clone(gateway), faults.clone());
-    let asked = Arc::clone(&publishing);
+    let observed = Arc::new(observed);
+    let asked = Arc::clone(&observed);
     Sources {
-        metrics: Box::new(move |format| {
-            let mut readings = read(&scraped);
-            readings.connections =
-                connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
-            readings.runtime = Some(runtime.metrics());
-            let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
-            readings.dependencies = vec![("database", database)];
-            readings.pools = asked.get().map_or_else(Vec::new, |publisher| pools(publisher));
-            metrics.render(format, &readings)
-        }),
-        status: Box::new(move || status(&gateway, &faults, publishing.get().map(Arc::as_ref))),
+        metrics: Box::new(move |format| observed.metrics.render(format, &observed.readings(&runtime))),
+        status: Box::new(move || status(&asked)),
+    }
+}
+
+impl Observed {
+    fn publisher(&self) -> Option<&Publisher> {
+        self.publishing.get().map(Arc::as_ref)
+    }
+
+    fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
+        let mut readings = read(&self.gateway);
+        readings.connections =
+            self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.replicas = self.replicas.live();
+        readings.runtime = Some(runtime.metrics());
+        let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
+        readings.dependencies = vec![("database", database)];
+        readings.dependencies.extend(self.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+        readings.pools = self.publisher().map_or_else(Vec::new, pools);
+        readings
     }
 }
 
@@ -75,6 +94,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| BreakerReading {
@@ -85,8 +105,19 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     reading
 }
 
-fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>) -> Value {
-    let snapshot = gateway.snapshot();
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
+    }
+}
+
+fn status(observed: &Observed) -> Value {
+    let publisher = observed.publisher();
+    let snapshot = observed.gateway.snapshot();
     let mut upstreams: Vec<&Arc<Live>> = snapshot.all().collect();
     upstreams.sort_by(|a, b| a.upstream.name.cmp(&b.upstream.name));
     let upstreams: Vec<Value> = upstreams.into_iter().map(|live| upstream_status(live)).collect();
@@ -100,7 +131,10 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
-        "upstreamFileFaults": faults.lines(),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
+        "redis": observed.redis.as_ref().map(redis_status),
+        "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
     })
@@ -111,6 +145,16 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
         None => json!({ "up": false, "reason": "not asked yet, or it does not answer" }),
         Some(None) => json!({ "up": true }),
         Some(Some(away)) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
+    }
+}
+
+/// `null` in `/status` where no Redis was named.
+fn redis_status(redis: &Redis) -> Value {
+    match redis.away() {
+        None => json!({ "up": true }),
+        Some(away) => {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
@@ -142,11 +186,24 @@ fn upstream_status(live: &Live) -> Value {
             json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

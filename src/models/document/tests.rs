@@ -10,6 +10,7 @@ mod defaults;
 mod examples;
 mod files;
 mod operations;
+mod quota;
 mod together;
 mod urls;
 
@@ -23,6 +24,9 @@ fn document(spec: &str) -> String {
 fn read(text: &str, rules: &Rules) -> (Vec<Upstream>, Vec<Fault>) {
     let mut faults = Vec::new();
     let upstreams = read_documents("f.yaml", text, rules, &mut faults);
+    for upstream in &upstreams {
+        schema::tests::passes_both(&upstream.spec);
+    }
     (upstreams, faults)
 }
 

@@ -3,20 +3,22 @@
 use std::collections::BTreeSet;
 
 /// Who may use whom; anything not listed is forbidden.
-pub(super) const MAY_USE: [(&str, &[&str]); 15] = [
+pub(super) const MAY_USE: [(&str, &[&str]); 17] = [
     ("app", ALL),
     ("cli", ALL),
     ("server", &["api", "gateway", "middleware"]),
     ("api", &["services", "models"]),
     ("middleware", &["services", "models"]),
-    ("services", &["repositories", "models", "identity", "cache", "events", "gateway"]),
+    ("services", &["repositories", "models", "identity", "cache", "events", "gateway", "redis"]),
     ("repositories", &["models"]),
-    ("cache", &["models"]),
+    ("cache", &["models", "redis"]),
     ("events", &["models"]),
     ("identity", &["models"]),
     ("models", &[]),
-    ("config", &["models", "identity"]),
-    ("gateway", &["models", "identity", "cache", "events"]),
+    ("redis", &[]),
+    ("fleet", &["redis"]),
+    ("config", &["models", "identity", "redis"]),
+    ("gateway", &["models", "identity", "cache", "events", "redis", "fleet"]),
     ("worker", &["services", "gateway", "models"]),
     ("controller", &["services", "models"]),
 ];
