@@ -16,7 +16,7 @@ LEVEE := $(CARGO_TARGET_DIR)/debug/levee
 WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-STEPS := setup fmt-check lint docs openapi loom unit it clients fuzz
+STEPS := setup fmt-check lint docs openapi loom unit it dashboards clients fuzz
 
 .PHONY: help dev build test $(STEPS) fmt update bench load clean
 
@@ -75,6 +75,9 @@ else
 	@$(WITH_SERVERS) cargo test --locked --test it
 endif
 
+dashboards: build ## Dashboards, alerts and metrics, against a Prometheus that scrapes a live Levee (PICTURES=DIR draws them)
+	@$(WITH_SERVERS) $(VENV)/bin/python tests/dashboards/check.py $(LEVEE) $(if $(PICTURES),--pictures $(PICTURES))
+
 clients: build ## Clients generated from the document, each run against a live Levee (LANGUAGES="rust" for one)
 	@PATH="$(VENV)/bin:$$PATH" LEVEE_CLIENTS_DIR="$(CACHE)/clients" \
 		$(VENV)/bin/python tests/clients/run.py $(LEVEE) $(LANGUAGES)
@@ -84,6 +87,7 @@ fuzz: build ## Ask a live Levee what the document allows and what it does not
 
 update: ## Rewrite the golden files
 	@UPDATE=1 cargo test --locked --lib --quiet
+	@python3 dashboards/build.py
 
 bench: ## Benchmarks of the hot path
 	@cargo bench --locked --bench hot_path

@@ -48,8 +48,11 @@ use crate::{api, middleware};
 
 mod database;
 mod observe;
+mod previous_stop;
+mod status;
 
 use database::Beginning;
+use previous_stop::StopNote;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -99,6 +102,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     store: Store,
     last_used: LastUsed,
+    note: StopNote,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -142,9 +146,17 @@ impl App {
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
+        let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
-        let sources =
-            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
+        let sources = observe::ops_sources(observe::Observed {
+            metrics: Arc::clone(&metrics),
+            gateway: Arc::clone(&gateway),
+            health: Arc::clone(&health),
+            connections,
+            faults: file_faults.clone(),
+            publishing: Arc::clone(&publishing),
+            previous_stop,
+        });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -226,6 +238,7 @@ impl App {
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         health.set_ready();
+        note.running();
         let (data, api) = (data_address, api_address);
         let app = Self {
             settings,
@@ -237,6 +250,7 @@ impl App {
             gateway,
             store,
             last_used,
+            note,
             drain,
             serving,
             background,
@@ -264,7 +278,7 @@ impl App {
 
     /// Runs the stopping sequence to its end: announce, serve on for a while, stop accepting, finish what is in
     /// flight, close the ops port last.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.health.set_draining();
         self.metrics.draining();
         self.gateway.stop_retrying();
@@ -286,6 +300,9 @@ impl App {
                 flights = self.flights.len(),
                 "the drain overran; the rest was cut"
             );
+            self.note.cut();
+        } else {
+            self.note.clean();
         }
         self.stop.cancel();
         self.background.close();

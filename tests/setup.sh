@@ -1,6 +1,7 @@
 #!/bin/sh
 # Gets what the tests need and the machine lacks. Quick when nothing is missing.
-#   tests/setup.sh        for `make test`: nginx, PostgreSQL, Chromium, and httpbin in a Python environment in the cache
+#   tests/setup.sh        for `make test`: nginx, PostgreSQL, Chromium, Prometheus, and httpbin in a Python environment in
+#                         the cache
 #   tests/setup.sh load   for `make load`: nginx, haproxy, wrk
 # As root on Debian it installs packages; otherwise it prints the one command that would. Nothing it installs is started.
 set -eu
@@ -23,6 +24,8 @@ missing() {
     else
         has_postgresql || echo postgresql
         has chromium || echo chromium
+        # Brings promtool.
+        has prometheus || echo prometheus
         python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
     fi
 }
@@ -48,7 +51,7 @@ install() {
     apt-get update -qq >"$log" 2>&1 || { sleep 5; apt-get update -qq >"$log" 2>&1; } || { cat "$log" >&2; exit 1; }
     $command >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     rm -f "$log"
-    for server in nginx haproxy postgresql; do
+    for server in nginx haproxy postgresql prometheus; do
         case " $* " in *" $server "*) if has systemctl; then systemctl disable "$server" >/dev/null 2>&1 || true; fi ;; esac
     done
     echo "setup: installed $*"

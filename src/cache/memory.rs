@@ -130,6 +130,20 @@ impl Memory {
         }
     }
 
+    /// Shows every answer.
+    pub(super) fn each(&self, mut look: impl FnMut(&Entry)) {
+        for (_, stored) in self.slots.iter() {
+            if let Stored::Entry(entry) = stored {
+                look(&entry);
+            }
+        }
+    }
+
+    /// Most weight it holds, bytes.
+    pub(super) fn capacity(&self) -> u64 {
+        self.slots.capacity()
+    }
+
     /// Weight held, bytes.
     pub(super) fn bytes(&self) -> u64 {
         self.slots.weight()
