@@ -138,7 +138,7 @@ def lines(title, description, unit, *queries, width=12, stacked=False, limits=No
     return panel("timeseries", title, description, unit, queries, width=width, options=options, field=field, alert=alert)
 
 
-def number(title, description, unit, asked, *, width=4, limits=None, rising_is_bad=True, decimals=None, mappings=None, alert=None):
+def number(title, description, unit, asked, *, width=4, height=4, limits=None, rising_is_bad=True, decimals=None, mappings=None, alert=None):
     """One number now, coloured by its limits."""
     field = {"thresholds": steps(limits, rising_is_bad=rising_is_bad)}
     if decimals is not None:
@@ -149,13 +149,13 @@ def number(title, description, unit, asked, *, width=4, limits=None, rising_is_b
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
         "colorMode": "value", "graphMode": "area", "textMode": "auto", "justifyMode": "auto",
     }
-    return panel("stat", title, description, unit, [asked], width=width, height=4, options=options, field=field, alert=alert)
+    return panel("stat", title, description, unit, [asked], width=width, height=height, options=options, field=field, alert=alert)
 
 
-def table(title, description, unit, asked, columns, *, width=12, alert=None):
+def table(title, description, unit, asked, columns, *, width=12, height=8, alert=None):
     """Rows of now: `columns` are the labels that are shown, with their headings, before the value."""
     value = columns.pop("Value")
-    made = panel("table", title, description, unit, [query(asked, instant=True)], width=width, alert=alert, options={
+    made = panel("table", title, description, unit, [query(asked, instant=True)], width=width, height=height, alert=alert, options={
         "showHeader": True, "sortBy": [{"displayName": value, "desc": True}],
     })
     wanted = [*columns, "Value"]

@@ -127,7 +127,7 @@ def hurting():
             "Time of an attempt, 99th percentile, the slowest ten", "One exchange with the upstream, to its headers.", "s",
             query(
                 "topk(10, histogram_quantile(0.99, sum by (upstream, le) "
-                f"(rate(levee_attempt_duration_seconds_bucket{{{OF}}}{RATE}))))",
+                f"(rate(levee_attempt_duration_seconds_bucket{{{OF}}}{RATE}))) > 0)",
                 "{{upstream}}",
             ),
         ),

@@ -42,7 +42,7 @@ def replicas():
         ),
         number(
             "Youngest replica", "Time since its start.", "s",
-            query(f"min(time() - process_start_time_seconds{{{OF}}})"), width=6,
+            query(f"min(time() - process_start_time_seconds{{{OF}}})"), width=6, height=8,
         ),
         table(
             "How the process before ended", "`cut`: its drain overran. `killed`: it never came to an end. Known only with "
@@ -159,7 +159,7 @@ def control_plane():
             "Time of a request, 99th percentile", "The ten slowest routes. Signing in is slow on purpose.", "s",
             query(
                 "topk(10, histogram_quantile(0.99, sum by (route, le) "
-                f"(rate(levee_http_request_duration_seconds_bucket{{{OF}}}{RATE}))))",
+                f"(rate(levee_http_request_duration_seconds_bucket{{{OF}}}{RATE}))) > 0)",
                 "{{route}}",
             ),
             width=8,

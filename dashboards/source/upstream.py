@@ -26,7 +26,7 @@ def now():
         table(
             "Owner", "Who is responsible for it, as its document says; and how many replicas know it.", "short",
             f"count by (upstream, owner) (levee_upstream_info{{{OF}}})",
-            {"upstream": "Upstream", "owner": "Owner", "Value": "Replicas"}, width=8,
+            {"upstream": "Upstream", "owner": "Owner", "Value": "Replicas"}, width=8, height=4,
         ),
         number("Calls", "Calls per second.", "reqps", query(f"sum(rate(levee_calls_total{{{OF}}}{RATE}))")),
         number(
@@ -128,15 +128,16 @@ def breaker():
             "State", "The worst state that any replica is in, by operation; the upstream's own breaker has no name.",
             query(state, "{{operation}}"),
             {0: ("closed", "green"), 1: ("half open", "orange"), 2: ("open", "red"), 3: ("forced open", "purple")},
-            width=12, height=8, alert="LeveeBreakerOpen",
+            width=8, height=8, alert="LeveeBreakerOpen",
         ),
         lines(
             "Changes of state", "By where to and why, in all replicas.", "short",
             query(f"sum by (to, reason) (increase(levee_breaker_transitions_total{{{OF}}}{RATE})) > 0", "{{to}}: {{reason}}"),
+            width=8,
         ),
         lines(
             "Set by hand", "1 while an operator's mode counts in some replica.", "none",
-            query(f"max by (operation, mode) (levee_breaker_forced{{{OF}}})", "{{operation}} {{mode}}"), width=24,
+            query(f"max by (operation, mode) (levee_breaker_forced{{{OF}}})", "{{operation}} {{mode}}"), width=8,
             alert="LeveeBreakerForced",
         ),
     ]

@@ -25,7 +25,7 @@ def documents(upstream):
         "retried": f"owner: team-search, {time_}, {retry}, {never}, cache: {{ mode: off }}",
         "slow": f"{quick}, breaker: {{ minimumCalls: 1, slowCall: {{ threshold: 10ms, rate: 1.0 }}, open: {{ base: 100ms, cap: 200ms }} }}",
         "dead": f"url: '{dead}', owner: team-gone, {quick}, breaker: {{ consecutiveFailures: 2, open: {{ base: 60s }} }}",
-        "routed": f"url: '{dead}', {quick}, {fast}, fallback: [{{ upstream: {{ name: idle }} }}]",
+        "routed": f"url: '{dead}', {time_}, {quick}, {fast}, fallback: [{{ upstream: {{ name: idle }} }}]",
         "idle": f"owner: team-idle, {quick}, {never}",
         "kept": "timeout: { total: 3s }, retry: { attempts: 1 }, cache: { mode: respect, negative: [{ status: 404, ttl: 1s }] }",
         "narrow": f"{quick}, timeout: {{ total: 5s }}, concurrency: {{ limit: 1, queue: 1, queueTimeout: 3s, perCaller: 2 }}",

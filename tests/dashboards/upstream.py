@@ -36,6 +36,7 @@ class Behaviour(http.server.BaseHTTPRequestHandler):
             "swr": {"Cache-Control": "max-age=1, stale-while-revalidate=60"},
             "tagged": {"ETag": '"one"', "Cache-Control": "max-age=0"},
             "private": {"Cache-Control": "no-store"},
+            "wait": {"Cache-Control": "max-age=60"},
         }.get(kind, {})
         return self.answer(int(rest) if kind == "status" else 200, more)
 
