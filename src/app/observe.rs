@@ -20,8 +20,8 @@ use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, Listener, Metrics, PoolReading, PreviousStop,
-    Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, Listener, Metrics, PoolReading,
+    PreviousStop, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.

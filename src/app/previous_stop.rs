@@ -37,7 +37,9 @@ impl StopNote {
         };
         match previous {
             PreviousStop::Killed => tracing::warn!("the process before this one was killed, or crashed"),
-            PreviousStop::Cut => tracing::warn!("the drain of the process before this one overran: calls were cut"),
+            PreviousStop::Cut => {
+                tracing::warn!("the drain of the process before this one overran: calls were cut")
+            }
             PreviousStop::Clean | PreviousStop::Unknown => {}
         }
         (Self { file: Some(file) }, previous)
@@ -60,7 +62,8 @@ impl StopNote {
 
     fn write(&mut self, text: &str) {
         let Some(file) = &mut self.file else { return };
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes()));
         if let Err(error) = written.and_then(|()| file.sync_all()) {
             tracing::warn!(%error, "how this process ends cannot be written down");
         }
@@ -70,7 +73,8 @@ impl StopNote {
 fn open_and_read(folder: &Path) -> io::Result<(File, String)> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut options = OpenOptions::new();
-    let mut file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(folder.join(FILE))?;
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).open(folder.join(FILE))?;
     file.try_lock()?;
     let mut text = String::new();
     Read::by_ref(&mut file).take(64).read_to_string(&mut text)?;

@@ -39,7 +39,7 @@ def main():
             check(what, seen, prometheus)
         if "--pictures" in sys.argv:
             pictures.draw(prometheus, pathlib.Path(sys.argv[sys.argv.index("--pictures") + 1]))
-        seen.driver.stop()
+        check(seen.driver.stop)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -158,8 +158,9 @@ class Driver:
         self.api.post("/auth/refresh", json={"refreshToken": "nonsense"})
 
     def stop(self):
-        """Ends after this round."""
+        """Ends after this round, and must have come so far."""
         self.stopping.set()
+        assert self.failed is None, f"{self.failed!r}"
 
     def done(self, rounds):
         """Waits for so many rounds."""

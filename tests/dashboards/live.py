@@ -56,7 +56,7 @@ MUST_HAPPEN = {
     ("levee_upstream_info", "owner"): {"team-pricing", "team-search", "team-gone", "team-idle"},
     ("levee_upstream_connections", "state"): {"open", "idle"},
     ("levee_previous_stop", "how"): {"killed"},
-    ("levee_connections", "listener"): {"proxy", "api"},
+    ("levee_connections", "listener"): {"proxy"},
     ("levee_auth_failures_total", "reason"): {"malformed", "password", "refresh"},
     ("levee_rate_limited_total", "scope"): {"auth"},
     ("levee_http_requests_total", "status"): {"200", "201", "400", "401", "404", "429", "503"},
@@ -199,7 +199,7 @@ def what_alerts_say_is_filled_in(_, prometheus):
         for text in alert["annotations"].values():
             assert "<error" not in text and "%!" not in text and "<no value>" not in text, alert
     owners = {alert["labels"]["owner"] for alert in waiting if alert["labels"]["alertname"] == "LeveeUpstreamFailing" and "owner" in alert["labels"]}
-    assert "team-search" in owners, owners
+    assert "team-pricing" in owners, owners
 
 
 def every_outcome_has_happened(live, _):

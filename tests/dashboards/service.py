@@ -33,19 +33,17 @@ def until(what, condition, within=STARTS_WITHIN):
 def psql(statement):
     """Runs a statement on the server that tests/with-servers.sh started."""
     programs = sorted(glob.glob("/usr/lib/postgresql/*/bin/psql")) or ["psql"]
-    subprocess.run([programs[-1], "-qX", "-d", os.environ["LEVEE_TEST_POSTGRES"], "-c", statement], check=True)
+    subprocess.run([programs[-1], "-qX", "-d", os.environ["LEVEE_TEST_POSTGRES"], "-c", statement], check=True, stdout=subprocess.DEVNULL)
 
 
 class Levee:
     """One replica; its database can be taken away."""
 
-    database = "levee_dashboards"
-
     def __init__(self, binary, folder):
+        self.database = f"levee_dashboards_{os.getpid()}"
         self.binary, self.folder = os.path.abspath(binary), pathlib.Path(folder)
         self.process, self.addresses = None, {}
         (self.folder / "password").write_text(PASSWORD)
-        psql(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
         psql(f"CREATE DATABASE {self.database}")
         subprocess.run([self.binary, "migrate"], env=self.environment(), cwd=folder, check=True, capture_output=True)
 

@@ -57,13 +57,15 @@ async fn control_plane_without_database(replica: &Replica, admin: &Api, refresh:
     refused_quickly("a forced breaker", admin.put("/api/v1/breakers/plain", forced)).await;
     let stranger = replica.anonymous();
     refused_quickly("a login", stranger.post("/api/v1/auth/login", first_admin())).await;
-    refused_quickly("a refresh", stranger.post("/api/v1/auth/refresh", json!({ "refreshToken": refresh }))).await;
+    refused_quickly("a refresh", stranger.post("/api/v1/auth/refresh", json!({ "refreshToken": refresh })))
+        .await;
     assert_eq!(admin.get("/api/v1/auth/me").await.status, 200, "a token that was issued goes on working");
 }
 
 #[tokio::test]
 async fn while_running() {
-    let Before { server, mut cluster, deployment: _deployment, replica, admin, refresh, key } = before().await;
+    let Before { server, mut cluster, deployment: _deployment, replica, admin, refresh, key } =
+        before().await;
     assert_eq!(replica.call(&key, "/proxy/kept/kept").await.header("levee-answer"), "upstream");
     cluster.stop().await;
     until("it is told", SOON, async || {

@@ -26,7 +26,8 @@ async fn control_plane_as_ever(replica: &Replica, admin: &Api) {
 async fn while_running() {
     let (server, other) = (Misbehaving::start().await, Misbehaving::start().await);
     server.script("/fresh", [Reply::ok("fresh").header("Cache-Control", "max-age=600").into()]);
-    let once: Behaviour = Reply::ok("old").header("Cache-Control", "max-age=0").header("ETag", "\"1\"").into();
+    let once: Behaviour =
+        Reply::ok("old").header("Cache-Control", "max-age=0").header("ETag", "\"1\"").into();
     server.script("/old", [once]);
     let deployment = Deployment::on_sqlite();
     deployment.migrate().await;
@@ -45,7 +46,8 @@ async fn while_running() {
         let answer = replica.call(&key, path).await;
         (answer.text().to_owned(), answer.header("levee-answer").to_owned())
     };
-    until("its connections are gone", SOON, async || answer("/proxy/away/never-asked").await.0 == "prepared").await;
+    until("its connections are gone", SOON, async || answer("/proxy/away/never-asked").await.0 == "prepared")
+        .await;
     assert_eq!(answer("/proxy/away/fresh").await, ("fresh".to_owned(), "cache".to_owned()), "cached calls");
     assert_eq!(answer("/proxy/away/old").await, ("old".to_owned(), "fallback".to_owned()), "stale copies");
     assert_eq!(replica.call(&key, "/proxy/plain/ok").await.status, 200, "others are not touched");
