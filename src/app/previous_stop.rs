@@ -38,7 +38,7 @@ impl StopNote {
         match previous {
             PreviousStop::Killed => tracing::warn!("the process before this one was killed, or crashed"),
             PreviousStop::Cut => {
-                tracing::warn!("the drain of the process before this one overran: calls were cut")
+                tracing::warn!("the drain of the process before this one overran: calls were cut");
             }
             PreviousStop::Clean | PreviousStop::Unknown => {}
         }

@@ -70,9 +70,9 @@ fn of_the_database(publisher: &Publisher) -> Vec<Problem> {
 }
 
 fn left_out(publisher: &Publisher) -> Vec<Problem> {
-    let published = publisher.published();
+    let now = publisher.published();
     let detail = |name: &str| format!("upstream `{name}` of the API is left out: calls cannot find it");
-    published.merged.left_out().map(|name| Problem::here("LeveeUpstreamLeftOut", detail(name))).collect()
+    now.merged.left_out().map(|name| Problem::here("LeveeUpstreamLeftOut", detail(name))).collect()
 }
 
 fn of_an_upstream(live: &Live, found: &mut Vec<Problem>) {
