@@ -27,6 +27,7 @@ use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
+use crate::redis::Redis;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -101,6 +102,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    redis: Option<Redis>,
     last_used: LastUsed,
     note: StopNote,
     drain: Drain,
@@ -135,6 +137,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -156,6 +159,7 @@ impl App {
             faults: file_faults.clone(),
             publishing: Arc::clone(&publishing),
             previous_stop,
+            redis: redis.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
@@ -249,6 +253,7 @@ impl App {
             metrics,
             gateway,
             store,
+            redis,
             last_used,
             note,
             drain,
@@ -307,6 +312,9 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        if let Some(redis) = &self.redis {
+            redis.close().await;
+        }
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

@@ -12,6 +12,7 @@ use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Mode, Reason};
 use crate::gateway::snapshot::{Lane, Live, Snapshot};
 use crate::models::policy::FallbackStep;
+use crate::redis::Redis;
 use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
 use crate::server::ops::{Health, Sources};
@@ -35,6 +36,7 @@ pub(super) struct Observed {
     pub(super) connections: Vec<(Listener, OpenConnections)>,
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
+    pub(super) redis: Option<Redis>,
     pub(super) previous_stop: PreviousStop,
 }
 
@@ -65,6 +67,9 @@ fn read(observed: &Observed) -> Readings {
     let cache = observed.gateway.cache().stats();
     let publisher = observed.publisher();
     let mut runways = runways(&observed.gateway, &snapshot);
+    let database = publisher.is_some_and(|publisher| publisher.away().is_none());
+    let mut dependencies = vec![("database", database)];
+    dependencies.extend(observed.redis.as_ref().map(|redis| ("redis", redis.is_up())));
     Readings {
         cache: CacheReading {
             bytes: cache.bytes,
@@ -74,7 +79,7 @@ fn read(observed: &Observed) -> Readings {
         },
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
-        dependencies: vec![("database", publisher.is_some_and(|publisher| publisher.away().is_none()))],
+        dependencies,
         pools: publisher.map_or_else(Vec::new, pools),
         runtime: None,
         silence: observed.health.silence(),

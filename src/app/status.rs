@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::observe::Observed;
 use crate::gateway::snapshot::Live;
+use crate::redis::Redis;
 use crate::services::publication::Publisher;
 
 /// What is wrong now.
@@ -30,6 +31,7 @@ pub(super) fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "redis": observed.redis.as_ref().map(redis_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -41,6 +43,15 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
         None => json!({ "up": false, "reason": "not asked yet, or it does not answer" }),
         Some(None) => json!({ "up": true }),
         Some(Some(away)) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
+    }
+}
+
+fn redis_status(redis: &Redis) -> Value {
+    match redis.away() {
+        None => json!({ "up": true }),
+        Some(away) => {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }

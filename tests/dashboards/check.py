@@ -3,7 +3,8 @@
     check.py LEVEE                  all checks, with a closing line; LEVEE is the binary
     check.py LEVEE --pictures DIR   also draws each dashboard from what the live Prometheus answers
 
-It needs prometheus and promtool, and a PostgreSQL named by LEVEE_TEST_POSTGRES: run it as `make dashboards`.
+It needs prometheus and promtool, and the servers named by LEVEE_TEST_POSTGRES and LEVEE_TEST_REDIS: run it as
+`make dashboards`.
 """
 
 import pathlib

@@ -1,4 +1,4 @@
-"""`levee serve` over PostgreSQL, and a Prometheus that scrapes it, both private and on free ports."""
+"""`levee serve` over PostgreSQL and Redis, and a Prometheus that scrapes it, both private and on free ports."""
 
 import contextlib
 import glob
@@ -55,6 +55,7 @@ class Levee:
             "LEVEE_DATABASE_URL": f"{server}/{self.database}", "LEVEE_SECRET_KEYS": RING,
             "LEVEE_BOOTSTRAP_ADMIN_EMAIL": EMAIL, "LEVEE_BOOTSTRAP_ADMIN_PASSWORD_FILE": str(self.folder / "password"),
             "LEVEE_ALLOWED_CIDRS": "127.0.0.0/8", "LEVEE_SNAPSHOT_DIR": str(self.folder / "state"),
+            "LEVEE_REDIS_URL": os.environ["LEVEE_TEST_REDIS"], "LEVEE_REDIS_PREFIX": self.database,
             "LEVEE_DRAIN_DELAY": "0s", "LEVEE_DRAIN_TIMEOUT": "5s", "LEVEE_LOG_FORMAT": "json",
         }
 

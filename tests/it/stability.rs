@@ -13,6 +13,7 @@ use crate::support::misbehaving::{Behaviour, Misbehaving, Reply};
 use crate::support::until::until;
 
 mod postgres;
+mod redis;
 mod upstream;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -22,7 +23,7 @@ const COLUMNS: [&str; 5] =
     ["calls", "cached calls", "control plane, reading", "control plane, writing", "signing in"];
 
 /// Its rows: what is away, when, and the test that goes through the cells.
-const ROWS: [(&str, &str, &str); 5] = [
+const ROWS: [(&str, &str, &str); 7] = [
     ("PostgreSQL", "while running", "stability::postgres::while_running"),
     ("PostgreSQL", "at start, with a snapshot", "stability::postgres::at_start_with_a_snapshot"),
     (
@@ -30,6 +31,8 @@ const ROWS: [(&str, &str, &str); 5] = [
         "at start, without",
         "upstreams_api::cold_start::without_a_snapshot_it_is_alive_and_not_ready_until_the_database_answers",
     ),
+    ("Redis", "while running", "stability::redis::while_running"),
+    ("Redis", "at start", "stability::redis::at_start"),
     ("an upstream", "while running", "stability::upstream::while_running"),
     ("an upstream", "at start", "stability::upstream::at_start"),
 ];

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::super::observe::Observed;
 use crate::gateway::breaker::{Mode, State};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::redis::Redis;
 use crate::services::publication::Publisher;
 
 /// Something that somebody should know about.
@@ -42,6 +43,11 @@ impl Problem {
 /// Everything that is wrong now; `upstreams` are those in force.
 pub(super) fn problems(observed: &Observed, upstreams: &[&Arc<Live>]) -> Vec<Value> {
     let mut found = observed.publisher().map(of_the_database).unwrap_or_default();
+    if let Some(away) = observed.redis.as_ref().and_then(Redis::away) {
+        let since = away.since.elapsed().as_secs();
+        let detail = format!("Redis has been away for {since} s: {}", away.reason);
+        found.push(Problem::here("LeveeDependencyDown", detail));
+    }
     let faults = observed.faults.lines().len();
     if faults > 0 {
         let detail = format!("the last edit of the upstream files is held back: {faults} faults");
