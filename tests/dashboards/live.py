@@ -26,6 +26,10 @@ SECONDS = 60
 SELECTOR = re.compile(r"(?<![\w:])((?:levee[_:]|process_|up\b)[a-z0-9_:]*)(\{[^}]*\})?(\[\w+\])?")
 THRESHOLD = re.compile(r"\s*(?:==|!=|>=|<=|>|<)\s*(?:bool\s+)?[0-9.]+(?:\s*[*/]\s*[0-9.]+)*")
 
+# Metrics that show only where there is what the driver cannot bring: they have to be declared, named in the pages and
+# panels, and their alerts have their scenarios.
+NOT_HERE = set()
+
 # Label values that must have been seen to count, by metric and label; the others cannot be provoked from outside.
 MUST_HAPPEN = {
     ("levee_calls_total", "outcome"): {
@@ -117,6 +121,10 @@ class Live:
         """Names of the metrics there are."""
         return set(re.findall(r"^# TYPE (\S+)", self.metrics, re.MULTILINE))
 
+    def known(self):
+        """Those, and the ones that show only elsewhere."""
+        return self.shown() | (NOT_HERE & shipped.declared())
+
     def values(self, metric, label):
         """Values of a label that count more than zero."""
         found = set()
@@ -134,6 +142,11 @@ def says_something(series):
     return any(not math.isnan(float(value)) for _, value in samples)
 
 
+def is_of_elsewhere(expression):
+    """Whether it asks for what cannot be had here."""
+    return bool(shipped.metrics_named(expression) & NOT_HERE)
+
+
 def asked(expression, upstream=".*"):
     """As Grafana would ask."""
     for name, value in {**VARIABLES, "$upstream": upstream}.items():
@@ -148,6 +161,8 @@ def every_panel_shows_something(_, prometheus):
     for name, dashboard in shipped.dashboards().items():
         for panel in shipped.panels(dashboard):
             for target in panel["targets"]:
+                if is_of_elsewhere(target["expr"]):
+                    continue
                 choices = UPSTREAMS if name == "upstream" else (".*",)
                 answers = (prometheus.over_time(asked(target["expr"], choice), seconds=SECONDS) for choice in choices)
                 if not any(says_something(answer) for answer in answers):
@@ -170,6 +185,8 @@ def every_alert_finds_what_it_looks_at(_, prometheus):
     """Each vector of its expression, and the whole without what it is compared with."""
     empty = []
     for rule in shipped.alerts():
+        if is_of_elsewhere(rule["expr"]):
+            continue
         vectors = {"".join(match) for match in SELECTOR.findall(rule["expr"])}
         absent = rule["expr"].startswith("absent(")
         whole = [] if absent else [THRESHOLD.sub("", rule["expr"])]
@@ -216,7 +233,7 @@ def every_metric_that_is_named_exists(live, _):
     unknown = [
         f"{where}: {name}"
         for where, text in [*shipped.expressions(), *((page.name, page.read_text()) for page in shipped.pages())]
-        for name in sorted(shipped.metrics_named(text) - live.shown())
+        for name in sorted(shipped.metrics_named(text) - live.known())
     ]
     assert not unknown, "\n".join(unknown)
 
@@ -224,7 +241,8 @@ def every_metric_that_is_named_exists(live, _):
 def every_metric_that_exists_is_named(live, _):
     """In a panel or a rule; and in the table of docs/operations.md."""
     used = {name for _, expression in shipped.expressions() for name in shipped.metrics_named(expression)}
-    ours = {name for name in live.shown() if name.startswith("levee_")}
+    ours = {name for name in live.shown() if name.startswith("levee_")} | shipped.declared()
+    assert ours - live.shown() == NOT_HERE, f"declared and not shown: {sorted(ours - live.shown())}"
     assert not ours - shipped.reference(), f"not in docs/operations.md: {sorted(ours - shipped.reference())}"
     assert not ours - used, f"in no panel and no rule: {sorted(ours - used)}"
 

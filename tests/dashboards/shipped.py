@@ -56,6 +56,12 @@ def metrics_named(text):
     return {re.sub(r"_(bucket|count|sum)$", "", name) for name in METRIC.findall(text)}
 
 
+def declared():
+    """Metrics that the program knows, whether or not they show in a process at hand."""
+    source = (ROOT / "src" / "telemetry" / "metrics" / "families.rs").read_text()
+    return set(re.findall(r'"(levee_\w+)" (?:COUNTER|GAUGE|HISTOGRAM)', source))
+
+
 def pages():
     """The pages in which metrics are spoken of."""
     return [*sorted((ROOT / "docs").rglob("*.md")), ROOT / "README.md"]
