@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
 use crate::error::Failure;
+use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
@@ -103,6 +104,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     store: Store,
     redis: Option<Redis>,
+    replicas: Replicas,
     last_used: LastUsed,
     note: StopNote,
     drain: Drain,
@@ -138,6 +140,7 @@ impl App {
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
+        let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -160,6 +163,7 @@ impl App {
             publishing: Arc::clone(&publishing),
             previous_stop,
             redis: redis.clone(),
+            replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
@@ -177,7 +181,7 @@ impl App {
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
-        let around = Surroundings { network, metrics: Arc::clone(&metrics) };
+        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -195,7 +199,7 @@ impl App {
         .map_err(StartError::Configuration)?;
 
         let limits = match settings.mode {
-            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Serve => RateLimits::shared(Arc::clone(&metrics), ring.clone(), redis.clone()),
             Mode::Dev => {
                 tracing::info!("there are no rate limits in dev");
                 RateLimits::off()
@@ -235,6 +239,7 @@ impl App {
             },
         );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
@@ -254,6 +259,7 @@ impl App {
             gateway,
             store,
             redis,
+            replicas: fleet.replicas,
             last_used,
             note,
             drain,
@@ -312,6 +318,7 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        self.replicas.leave().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
         }

@@ -41,17 +41,21 @@ def replicas():
             query(f"levee_runtime_silence_seconds{{{OF}}}", "{{instance}}"), width=8, limits=[10], alert="LeveeStuck",
         ),
         number(
+            "Replicas that know each other", "Live ones, by Redis; as seen by the replica that sees the fewest.", "short",
+            query(f"min(levee_replicas{{{OF}}})"), width=6, height=8,
+        ),
+        number(
             "Youngest replica", "Time since its start.", "s",
             query(f"min(time() - process_start_time_seconds{{{OF}}})"), width=6, height=8,
         ),
         table(
             "How the process before ended", "`cut`: its drain overran. `killed`: it never came to an end. Known only with "
             "LEVEE_SNAPSHOT_DIR.", "short", f"count by (instance, how) (levee_previous_stop{{{OF}}} == 1)",
-            {"instance": "Replica", "how": "How", "Value": "Count"}, width=10, alert="LeveeDrainOverran",
+            {"instance": "Replica", "how": "How", "Value": "Count"}, width=6, alert="LeveeDrainOverran",
         ),
         lines(
             "Open connections", "Connections of callers, by port.", "short",
-            query(f"sum by (listener) (levee_connections{{{OF}}})", "{{listener}}"), width=8,
+            query(f"sum by (listener) (levee_connections{{{OF}}})", "{{listener}}"), width=6,
         ),
     ]
 

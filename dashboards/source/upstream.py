@@ -15,6 +15,7 @@ def rows():
         ("How it does", exchanges()),
         ("Breaker", breaker()),
         ("Limits", limits()),
+        ("Quota", quota()),
         ("Cache and fallbacks", cache()),
     ]
 
@@ -154,6 +155,34 @@ def limits():
         lines(
             "Waiting for a seat", "Attempts that wait. More than a moment of this is a slow upstream or too low a limit.",
             "short", query(f"sum(levee_queue_depth{{{OF}}})", "waiting"), alert="LeveeSeatsFull",
+        ),
+    ]
+
+
+def quota():
+    """How many attempts it gets in a while; empty where its document names no quota."""
+    return [
+        lines(
+            "Quota: attempts", "Those that asked for a token: at once, after a wait, or refused.", "reqps",
+            query(f"sum by (result) (rate(levee_quota_takes_total{{{OF}}}{RATE}))", "{{result}}"), width=8,
+            alert="LeveeQuotaExhausted",
+        ),
+        lines(
+            "Quota: tokens left", "Could be taken at once; of a quota that replicas share, those that each holds.", "short",
+            query(f"sum by (operation) (levee_quota_remaining{{{OF}}})", "{{operation}}"), width=8,
+        ),
+        lines(
+            "Quota: waiting and pauses", "Attempts that wait for a token, and seconds of a pause that the upstream asked for.",
+            "short", query(f"sum by (operation) (levee_quota_waiting{{{OF}}})", "{{operation}} waiting"),
+            query(f"max by (operation) (levee_quota_pause_seconds{{{OF}}})", "{{operation}} pause"), width=8,
+        ),
+        lines(
+            "Quota: questions to Redis", "For tokens of a quota that replicas share.", "reqps",
+            query(f"sum by (result) (rate(levee_quota_asks_total{{{OF}}}{RATE}))", "{{result}}"),
+        ),
+        lines(
+            "Quota: without Redis", "1 while a shared quota goes on without Redis, by its onStoreLoss.", "none",
+            query(f"max by (operation) (levee_quota_degraded{{{OF}}})", "{{operation}}"), alert="LeveeQuotaDegraded",
         ),
     ]
 

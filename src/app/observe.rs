@@ -8,8 +8,10 @@ use tokio::time::Instant;
 
 use super::status;
 use crate::cache;
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Mode, Reason};
+use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live, Snapshot};
 use crate::models::policy::FallbackStep;
 use crate::redis::Redis;
@@ -22,7 +24,7 @@ use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
     BreakerReading, CacheReading, ConnectionsReading, ForcedMode, Listener, Metrics, PoolReading,
-    PreviousStop, Readings, UpstreamReading,
+    PreviousStop, QuotaReading, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -37,6 +39,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) replicas: Replicas,
     pub(super) previous_stop: PreviousStop,
 }
 
@@ -79,6 +82,7 @@ fn read(observed: &Observed) -> Readings {
         },
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
+        replicas: observed.replicas.live(),
         dependencies,
         pools: publisher.map_or_else(Vec::new, pools),
         runtime: None,
@@ -138,6 +142,7 @@ fn read_upstream(live: &Live, runways: &mut Runways) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live.lanes_with_own_breaker().map(read_breaker).collect();
     let mut falling_back = live.lanes.iter().filter(|lane| stale_fallback(lane).is_some()).peekable();
     reading.stale_runway = falling_back.peek().is_some().then(|| {
@@ -160,6 +165,16 @@ fn read_breaker(lane: &Arc<Lane>) -> BreakerReading {
         operation: lane.operation.clone().unwrap_or_default(),
         state: view.state.into(),
         forced: forced.flatten(),
+    }
+}
+
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
@@ -48,6 +50,7 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
     }
 }
 
+/// `null` in `/status` where no Redis was named.
 fn redis_status(redis: &Redis) -> Value {
     match redis.away() {
         None => json!({ "up": true }),
@@ -95,12 +98,25 @@ fn upstream_status(live: &Live) -> Value {
             })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
         "seats": seats,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

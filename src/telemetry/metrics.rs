@@ -28,10 +28,10 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
-    Outcome, PreviousStop, RateLimit, RetryReason, TransitionReason,
+    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, PoolReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 

@@ -31,6 +31,7 @@ def documents(upstream):
         "narrow": f"{quick}, timeout: {{ total: 5s }}, concurrency: {{ limit: 1, queue: 1, queueTimeout: 3s, perCaller: 2 }}",
         "full": f"{quick}, concurrency: {{ limit: 1, queue: 0 }}, fallback: [{{ static: {{ body: later }} }}]",
         "keyed": f"{quick}, credentials: {{ basic: {{ username: levee }} }}",
+        "rationed": f"{quick}, quota: {{ rate: 1/s, burst: 1, onExhausted: reject }}",
         "forced": f"{quick}, fallback: [{{ static: {{ body: planned }} }}]",
     }
     return "".join(document(name, spec, upstream.url) for name, spec in specs.items())
@@ -117,6 +118,8 @@ class Driver:
             self.call(f"bare/{path}")
         for path in ("status/503", "reset", "wait/0.6"):
             self.call(f"retried/{path}")
+        for _ in range(3):
+            self.call("rationed/ok")
         self.call("slow/wait/0.05")
         for name in ("dead", "dead", "routed", "keyed", "forced", "slow"):
             self.call(f"{name}/ok")

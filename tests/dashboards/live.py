@@ -19,7 +19,7 @@ VARIABLES = {
     "$__rate_interval": "30s", "$__range": "5m", "$job": "levee", "$instance": ".*", "$upstream": ".*",
 }
 # The dashboard of one upstream: each panel has something to show for one of these.
-UPSTREAMS = ("quotes", "bare", "keyed", "narrow", "forced")
+UPSTREAMS = ("quotes", "bare", "keyed", "narrow", "forced", "rationed")
 ROUNDS = 6
 SECONDS = 60
 # A vector with its matchers and window; a number that something is compared with.
@@ -41,6 +41,7 @@ MUST_HAPPEN = {
     ("levee_attempts_total", "result"): {
         "success", "failure", "slow", "timeout", "connect_failure", "reset", "protocol", "cancelled",
     },
+    ("levee_quota_takes_total", "result"): {"at_once", "refused"},
     ("levee_retries_total", "reason"): {"reset", "timeout", "status"},
     ("levee_breaker_state", "state"): {"closed", "open", "forced_open"},
     ("levee_breaker_transitions_total", "reason"): {
@@ -53,7 +54,7 @@ MUST_HAPPEN = {
         "hit", "stale", "miss", "revalidated", "bypass", "hit_for_miss", "collapsed", "negative",
     },
     ("levee_problems_total", "problem"): {
-        "unauthorized", "unknown-upstream", "payload-too-large", "too-many-concurrent", "circuit-open",
+        "unauthorized", "unknown-upstream", "payload-too-large", "quota-exhausted", "too-many-concurrent", "circuit-open",
         "overloaded", "credentials-missing", "upstream-timeout", "upstream-unreachable", "upstream-protocol",
         "only-if-cached",
     },

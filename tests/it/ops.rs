@@ -83,7 +83,7 @@ async fn every_metric_that_telemetry_names_appears() {
     let keyed = upstream(
         "keyed",
         &server.url(),
-        "  credentials: { basic: { username: levee } }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
+        "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
     );
     let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);

@@ -9,11 +9,12 @@ use crate::error::ProblemType;
 pub(super) const NO_UPSTREAM: &str = "";
 
 /// What a call to a known upstream can be told; these series exist from its registration.
-const OF_CALLS: [ProblemType; 12] = [
+const OF_CALLS: [ProblemType; 13] = [
     ProblemType::InvalidRequest,
     ProblemType::PayloadTooLarge,
     ProblemType::TooManyConcurrent,
     ProblemType::CircuitOpen,
+    ProblemType::QuotaExhausted,
     ProblemType::Overloaded,
     ProblemType::CredentialsMissing,
     ProblemType::UpstreamTimeout,

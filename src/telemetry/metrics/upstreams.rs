@@ -44,8 +44,8 @@ impl Upstreams {
     }
 }
 
-/// Readings under the label their upstream has; those above the cap are added up, and their breakers, which cannot
-/// be, left out.
+/// Readings under the label their upstream has; those above the cap are added up, and their breakers and quotas, which
+/// cannot be, left out.
 fn labelled(
     registered: &BTreeMap<String, Arc<UpstreamMetrics>>,
     readings: &[UpstreamReading],
@@ -68,6 +68,7 @@ fn labelled(
             credentials_attached: None,
             stale_runway: None,
             breakers: Vec::new(),
+            quotas: Vec::new(),
         });
     }
     labelled
