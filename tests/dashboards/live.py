@@ -103,8 +103,8 @@ def driven(levee, upstream):
     down = 'levee_dependency_up{dependency="database"} 0'
     until("the loss of the database shows", lambda: down in levee.metrics())
     for _ in range(3):
-        driver.api.post("/auth/login", json={"email": "nobody@example.com", "password": "none whatever it is"})
-        driver.api.get("/audit")
+        driver.ask("POST", "/auth/login", {"email": "nobody@example.com", "password": "none whatever it is"})
+        driver.ask("GET", "/audit")
     driver.done(driver.rounds + 1)
     # What was counted last is scraped, and the rules have seen it.
     time.sleep(4)
