@@ -49,8 +49,10 @@ use crate::{api, middleware};
 
 mod database;
 mod observe;
+mod spans;
 
 use database::Beginning;
+use spans::Exporting;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -106,6 +108,7 @@ pub struct App {
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
+    exporting: Exporting,
 }
 
 impl App {
@@ -131,6 +134,8 @@ impl App {
 
         let health = Health::new(LIVENESS);
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
+        let (traces, exporting) = spans::start(settings.traces.as_ref(), &metrics)
+            .map_err(|fault| StartError::Configuration(vec![fault]))?;
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
@@ -222,12 +227,13 @@ impl App {
                 identity,
                 limits,
                 metrics: Arc::clone(&metrics),
+                traces: traces.clone(),
                 routes: Routes::new(api::templates()),
                 trusted_proxies: settings.trusted_proxies.clone(),
                 cors_origins: settings.cors_origins.clone(),
             },
         );
-        let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
@@ -252,6 +258,7 @@ impl App {
             background,
             flights,
             stop,
+            exporting,
         };
         tracing::info!(data = %app.data, api = %app.api, ops = %app.ops.local_addr(), "ready");
         Ok(app)
@@ -300,6 +307,7 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        self.exporting.finish().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
         }

@@ -15,6 +15,7 @@ mod callers;
 mod collect;
 mod control;
 mod counts;
+mod exemplars;
 mod exposition;
 mod families;
 mod labels;
@@ -25,12 +26,13 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    RateLimit, RetryReason, TransitionReason,
+    RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
 pub use readings::{BreakerReading, PoolReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
+use self::counts::Counts;
 use self::upstreams::Upstreams;
 
 /// All metrics of one process.
@@ -46,6 +48,8 @@ pub struct Metrics {
     file_errors: AtomicU64,
     file_loads: AtomicU64,
     draining: AtomicBool,
+    spans_exported: AtomicU64,
+    spans_dropped: Counts<SpanLoss>,
     process: ProcessCollector,
 }
 
@@ -63,6 +67,8 @@ impl Metrics {
             file_errors: AtomicU64::new(0),
             file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            spans_exported: AtomicU64::new(0),
+            spans_dropped: Counts::default(),
             process: ProcessCollector::for_self(),
         }
     }
@@ -117,9 +123,23 @@ impl Metrics {
         self.control.auth_failures.add(reason);
     }
 
+    /// The collector took this many spans.
+    pub fn spans_exported(&self, count: u64) {
+        self.spans_exported.fetch_add(count, Relaxed);
+    }
+
+    /// This many spans never reached the collector.
+    pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
+        self.spans_dropped.add_many(reason, count);
+    }
+
     /// Everything as one document, `readings` being the state of the components at this moment.
     pub fn render(&self, format: Format, readings: &Readings) -> String {
-        exposition::render(format, &self.gather(readings))
+        let families = self.gather(readings);
+        match format {
+            Format::Prometheus => exposition::prometheus(&families),
+            Format::OpenMetrics => exposition::open_metrics(&families, &self.upstreams.exemplars()),
+        }
     }
 
     fn gather(&self, readings: &Readings) -> Vec<MetricFamily> {

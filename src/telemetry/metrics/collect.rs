@@ -21,6 +21,10 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     file_errors.count(&[], metrics.file_errors.load(Relaxed));
     let mut file_loads = family::FILE_LOADS.open();
     file_loads.count(&[], metrics.file_loads.load(Relaxed));
+    let mut spans_exported = family::SPANS_EXPORTED.open();
+    spans_exported.count(&[], metrics.spans_exported.load(Relaxed));
+    let mut spans_dropped = family::SPANS_DROPPED.open();
+    spans_dropped.counts(&[], &metrics.spans_dropped);
     let mut dependencies = family::DEPENDENCY_UP.open();
     for (dependency, up) in &readings.dependencies {
         dependencies.gauge(&[dependency], f64::from(u8::from(*up)));
@@ -39,6 +43,8 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         build.close(),
         file_errors.close(),
         file_loads.close(),
+        spans_exported.close(),
+        spans_dropped.close(),
         dependencies.close(),
         pools.close(),
         connections.close(),

@@ -311,6 +311,16 @@ label! {
 }
 
 label! {
+    /// Why a span never reached the collector.
+    pub enum SpanLoss {
+        /// Too many were waiting to be sent.
+        QueueFull = "queue_full",
+        /// The collector did not take them.
+        ExportFailed = "export_failed",
+    }
+}
+
+label! {
     /// Request methods; what is not in the list counts as `_other`.
     pub(super) enum MethodLabel {
         /// GET.
