@@ -51,10 +51,12 @@ use crate::{api, middleware};
 mod database;
 mod observe;
 mod previous_stop;
+mod spans;
 mod status;
 
 use database::Beginning;
 use previous_stop::StopNote;
+use spans::Exporting;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -112,6 +114,7 @@ pub struct App {
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
+    exporting: Exporting,
 }
 
 impl App {
@@ -137,6 +140,8 @@ impl App {
 
         let health = Health::new(LIVENESS);
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
+        let (traces, exporting) = spans::start(settings.traces.as_ref(), &metrics)
+            .map_err(|fault| StartError::Configuration(vec![fault]))?;
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
@@ -233,12 +238,13 @@ impl App {
                 identity,
                 limits,
                 metrics: Arc::clone(&metrics),
+                traces: traces.clone(),
                 routes: Routes::new(api::templates()),
                 trusted_proxies: settings.trusted_proxies.clone(),
                 cors_origins: settings.cors_origins.clone(),
             },
         );
-        let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
         background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
@@ -267,6 +273,7 @@ impl App {
             background,
             flights,
             stop,
+            exporting,
         };
         tracing::info!(data = %app.data, api = %app.api, ops = %app.ops.local_addr(), "ready");
         Ok(app)
@@ -318,6 +325,7 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        self.exporting.finish().await;
         self.replicas.leave().await;
         if let Some(redis) = &self.redis {
             redis.close().await;

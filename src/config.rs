@@ -16,6 +16,7 @@ use crate::models::document::{Rules, Unsaid};
 use crate::models::user::Email;
 use crate::redis;
 use crate::telemetry::logs::{self, LogFormat};
+use crate::telemetry::traces::TraceSettings;
 
 /// Where settings come from.
 pub mod source;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API: `https://console.example.com`.
     pub cors_origins: Vec<String>,
+    /// Where spans go; nowhere unless the standard variables of OpenTelemetry name an endpoint.
+    pub traces: Option<TraceSettings>,
 }
 
 impl Settings {
@@ -112,6 +115,7 @@ impl Settings {
             bootstrap_admin_password: reader.secret(Setting::BootstrapAdminPassword),
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
+            traces: None,
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }

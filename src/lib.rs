@@ -25,7 +25,7 @@
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
-//! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled. What is made of them lies in `dashboards/` | [`telemetry::metrics`] |
+//! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled. What is made of metrics lies in `dashboards/` | [`telemetry::metrics`], [`telemetry::traces`] |
 //! | [`error`] | the failures every layer shares, and the table of problem types | [`error::ProblemType`] |
 //! | [`config`], [`cli`] | settings, and one file per command | [`config::Settings`], [`cli::run`] |
 //! | [`app`] | the composition root: builds everything, once, in order | [`app::App::start`] |
@@ -38,8 +38,8 @@
 //!    [`cache`] and nothing above them (the import table), and reads one atomic pointer to find its upstream
 //!    ([`gateway::Gateway::snapshot`]) and one to know its caller ([`identity::directory`]).
 //! 2. What says who the caller is to Levee (a key or token of ours, its address, `Forwarded`, `X-Forwarded-*`, `Levee-*`) never reaches an
-//!    upstream: the gateway's `hygiene`. Logs and metrics hold no header, path or query of a call: `Record` in
-//!    [`gateway::endpoint`], and label values that are enumerations.
+//!    upstream: the gateway's `hygiene`. Logs, metrics and traces hold no header, path or query of a call: `Record` in
+//!    [`gateway::endpoint`], label values that are enumerations, and a route for a span's name.
 //! 3. A permit is given back when its holder is dropped, be the call finished, cancelled or panicked: the breaker's
 //!    [`Permit`](gateway::breaker::Permit), the [seats](gateway::bulkhead), the flight's `Lead`, and a
 //!    [`Token`](gateway::quota::Token) that was not used. The first two travel with the response body.
@@ -116,7 +116,7 @@ pub mod middleware;
 /// Listeners, connections, the drain, the ops port.
 pub mod server;
 
-/// Logs and metrics.
+/// Logs, metrics and traces.
 pub mod telemetry;
 
 /// The failures every layer shares.

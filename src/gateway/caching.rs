@@ -27,7 +27,9 @@ use crate::telemetry::metrics::{CacheResult, Outcome};
 /// What memory has for a call.
 pub(super) fn look_up(gateway: &Gateway, call: &Call, body: &CallBody) -> Lookup {
     let lookup = gateway.cache.lookup(&view(call, body.is_empty()), &call.lane.policy.cache, Instant::now());
-    call.live.metrics.cache(result_of(&lookup));
+    let result = result_of(&lookup);
+    call.live.metrics.cache(result);
+    call.trace.cache(&call.live.upstream.name, result);
     lookup
 }
 
@@ -187,17 +189,20 @@ async fn together(
                 Err(_) => Err(flight_too_slow()),
             }
         }
-        Part::Wait(wait) => match timeout_at(call.deadline.inner, wait.landed()).await {
-            Ok(landing) => landed(gateway, call, &key, landing, forward).await,
-            Err(_) => Err(flight_too_slow()),
-        },
+        Part::Wait(wait) => {
+            call.trace.waits_for(wait.flies_for());
+            match timeout_at(call.deadline.inner, wait.landed()).await {
+                Ok(landing) => landed(gateway, call, &key, landing, forward).await,
+                Err(_) => Err(flight_too_slow()),
+            }
+        }
     }
 }
 
 /// Joins the flight of this key, or begins it. Between a call's look and its joining a flight may have landed, so
 /// whoever would begin one looks again first: without that, two who cross would both be sent.
 fn join(gateway: &Gateway, call: &Call, key: &Key) -> Part {
-    let part = gateway.flights.join(key);
+    let part = gateway.flights.join(key, call.trace.place());
     let Part::Lead(lead) = part else { return part };
     match gateway.cache.lookup(&view(call, true), &call.lane.policy.cache, Instant::now()) {
         Lookup::Fresh(hit) => {

@@ -17,6 +17,7 @@ mod callers;
 mod collect;
 mod control;
 mod counts;
+mod exemplars;
 mod exposition;
 mod families;
 mod labels;
@@ -28,7 +29,7 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
-    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
+    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
 pub use readings::{
     BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
@@ -36,6 +37,7 @@ pub use readings::{
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
+use self::counts::Counts;
 use self::problems::Problems;
 use self::upstreams::Upstreams;
 
@@ -53,6 +55,8 @@ pub struct Metrics {
     file_errors: AtomicU64,
     file_loads: AtomicU64,
     draining: AtomicBool,
+    spans_exported: AtomicU64,
+    spans_dropped: Counts<SpanLoss>,
     process: ProcessCollector,
 }
 
@@ -71,6 +75,8 @@ impl Metrics {
             file_errors: AtomicU64::new(0),
             file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            spans_exported: AtomicU64::new(0),
+            spans_dropped: Counts::default(),
             process: ProcessCollector::for_self(),
         }
     }
@@ -130,9 +136,23 @@ impl Metrics {
         self.control.auth_failures.add(reason);
     }
 
+    /// The collector took this many spans.
+    pub fn spans_exported(&self, count: u64) {
+        self.spans_exported.fetch_add(count, Relaxed);
+    }
+
+    /// This many spans never reached the collector.
+    pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
+        self.spans_dropped.add_many(reason, count);
+    }
+
     /// Everything as one document, `readings` being the state of the components at this moment.
     pub fn render(&self, format: Format, readings: &Readings) -> String {
-        exposition::render(format, &self.gather(readings))
+        let families = self.gather(readings);
+        match format {
+            Format::Prometheus => exposition::prometheus(&families),
+            Format::OpenMetrics => exposition::open_metrics(&families, &self.upstreams.exemplars()),
+        }
     }
 
     fn gather(&self, readings: &Readings) -> Vec<MetricFamily> {

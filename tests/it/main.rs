@@ -26,4 +26,5 @@ mod startup;
 mod store;
 mod support;
 mod tidy;
+mod traces;
 mod upstreams_api;

@@ -18,6 +18,8 @@ use super::upstream::UpstreamMetrics;
 pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamily> {
     let mut build = family::BUILD_INFO.open();
     build.gauge(&[&metrics.version, &metrics.revision], 1.0);
+    let mut spans_dropped = family::SPANS_DROPPED.open();
+    spans_dropped.counts(&[], &metrics.spans_dropped);
     let mut dependencies = family::DEPENDENCY_UP.open();
     for (dependency, up) in &readings.dependencies {
         dependencies.gauge(&[dependency], f64::from(u8::from(*up)));
@@ -36,6 +38,8 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         build.close(),
         counter(&family::FILE_ERRORS, metrics.file_errors.load(Relaxed)),
         counter(&family::FILE_LOADS, metrics.file_loads.load(Relaxed)),
+        counter(&family::SPANS_EXPORTED, metrics.spans_exported.load(Relaxed)),
+        spans_dropped.close(),
         dependencies.close(),
         pools.close(),
         connections.close(),

@@ -18,6 +18,10 @@ impl Family {
     pub(super) fn open(&'static self) -> Samples {
         Samples { family: self, metrics: Vec::new() }
     }
+
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
 }
 
 /// A family while its samples are gathered.
@@ -182,6 +186,10 @@ families! {
         "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
+    SPANS_EXPORTED "levee_spans_exported_total" COUNTER []
+        "Spans that the collector took.";
+    SPANS_DROPPED "levee_spans_dropped_total" COUNTER ["reason"]
+        "Spans that never reached the collector.";
     BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]
         "Always 1; the labels say what runs.";
     TOKIO_WORKERS "levee_tokio_workers" GAUGE []
