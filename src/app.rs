@@ -22,7 +22,7 @@ use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
-use crate::gateway::transport::Network;
+use crate::gateway::transport::{Network, Service};
 use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
@@ -159,8 +159,13 @@ impl App {
         }
 
         let listeners = [data_address, api_address, ops.local_addr()];
-        let network =
-            Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
+        let services = store.server().map(|(host, port)| Service { host, port });
+        let network = Network::beside(
+            services.into_iter().collect(),
+            settings.allowed_cidrs.clone(),
+            own_addresses(&listeners),
+            background.clone(),
+        );
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
         let publisher = Publisher::new(Parts {
             store: store.clone(),

@@ -1,5 +1,6 @@
 //! What operators see: how the state of the engines becomes metrics, `/status` and reports.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -100,6 +101,7 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "credentialsByKey": publisher.map(credentials_by_key).unwrap_or_default(),
         "upstreamFileFaults": faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -114,6 +116,15 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// How many stored credentials each key of the ring holds: one that holds none can be retired.
+fn credentials_by_key(publisher: &Publisher) -> BTreeMap<String, usize> {
+    let mut held = BTreeMap::new();
+    for credential in &publisher.published().stored.credentials {
+        *held.entry(credential.kid.clone()).or_default() += 1;
+    }
+    held
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::error::Failure;
 use crate::models::principal::{Class, Principal};
+use crate::models::user::folded;
 use crate::telemetry::metrics::{Metrics, RateLimit};
 
 /// Clients remembered at most. Beyond it those are forgotten that were seen once and not again, so a flood of new
@@ -145,7 +146,7 @@ impl RateLimits {
 impl Held {
     /// Spelling makes no other account: e-mail addresses are unique regardless of case.
     fn pair(&self, account: &str, address: Option<IpAddr>) -> Client {
-        let pair = (account.trim().to_lowercase(), network(address));
+        let pair = (folded(account.trim()), network(address));
         let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&pair)));
         Client(RateLimit::AuthFailures, high << 64 | low)
     }
