@@ -27,6 +27,7 @@ use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
+use crate::redis::Redis;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -98,6 +99,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    redis: Option<Redis>,
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
@@ -131,6 +133,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -143,8 +146,14 @@ impl App {
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
-        let sources =
-            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
+        let sources = observe::ops_sources(observe::Observed {
+            metrics: Arc::clone(&metrics),
+            gateway: Arc::clone(&gateway),
+            connections,
+            faults: file_faults.clone(),
+            publishing: Arc::clone(&publishing),
+            redis: redis.clone(),
+        });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -159,9 +168,9 @@ impl App {
         }
 
         let listeners = [data_address, api_address, ops.local_addr()];
-        let services = store.server().map(|(host, port)| Service { host, port });
+        let depended = store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
         let network = Network::beside(
-            services.into_iter().collect(),
+            depended.map(|(host, port)| Service { host, port }).collect(),
             settings.allowed_cidrs.clone(),
             own_addresses(&listeners),
             background.clone(),
@@ -241,6 +250,7 @@ impl App {
             metrics,
             gateway,
             store,
+            redis,
             last_used,
             drain,
             serving,
@@ -295,6 +305,9 @@ impl App {
         self.stop.cancel();
         self.background.close();
         self.last_used.write().await;
+        if let Some(redis) = &self.redis {
+            redis.close().await;
+        }
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

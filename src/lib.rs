@@ -17,9 +17,10 @@
 //! | --- | --- | --- |
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
 //! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
-//! | [`models`] | upstream documents, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`] |
+//! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
 //! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
+//! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
@@ -93,6 +94,9 @@ pub mod cache;
 
 /// Values and their invariants: documents, policies, addresses.
 pub mod models;
+
+/// What replicas share.
+pub mod redis;
 
 /// What is kept.
 pub mod repositories;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::redis::Redis;
 use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
@@ -21,30 +22,42 @@ use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
 
+/// What the ops port looks at.
+pub(super) struct Observed {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) connections: Vec<(Listener, OpenConnections)>,
+    pub(super) faults: FileFaults,
+    pub(super) publishing: Publishing,
+    pub(super) redis: Option<Redis>,
+}
+
 /// What the ops port asks for.
-pub(super) fn ops_sources(
-    metrics: &Arc<Metrics>,
-    gateway: &Arc<Gateway>,
-    connections: Vec<(Listener, OpenConnections)>,
-    faults: &FileFaults,
-    publishing: Publishing,
-) -> Sources {
+pub(super) fn ops_sources(observed: Observed) -> Sources {
     let runtime = tokio::runtime::Handle::current();
-    let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
-    let (gateway, faults) = (Arc::clone(gateway), faults.clone());
-    let asked = Arc::clone(&publishing);
+    let observed = Arc::new(observed);
+    let asked = Arc::clone(&observed);
     Sources {
-        metrics: Box::new(move |format| {
-            let mut readings = read(&scraped);
-            readings.connections =
-                connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
-            readings.runtime = Some(runtime.metrics());
-            let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
-            readings.dependencies = vec![("database", database)];
-            readings.pools = asked.get().map_or_else(Vec::new, |publisher| pools(publisher));
-            metrics.render(format, &readings)
-        }),
-        status: Box::new(move || status(&gateway, &faults, publishing.get().map(Arc::as_ref))),
+        metrics: Box::new(move |format| observed.metrics.render(format, &observed.readings(&runtime))),
+        status: Box::new(move || status(&asked)),
+    }
+}
+
+impl Observed {
+    fn publisher(&self) -> Option<&Publisher> {
+        self.publishing.get().map(Arc::as_ref)
+    }
+
+    fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
+        let mut readings = read(&self.gateway);
+        readings.connections =
+            self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.runtime = Some(runtime.metrics());
+        let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
+        readings.dependencies = vec![("database", database)];
+        readings.dependencies.extend(self.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+        readings.pools = self.publisher().map_or_else(Vec::new, pools);
+        readings
     }
 }
 
@@ -86,8 +99,9 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     reading
 }
 
-fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>) -> Value {
-    let snapshot = gateway.snapshot();
+fn status(observed: &Observed) -> Value {
+    let publisher = observed.publisher();
+    let snapshot = observed.gateway.snapshot();
     let mut upstreams: Vec<&Arc<Live>> = snapshot.all().collect();
     upstreams.sort_by(|a, b| a.upstream.name.cmp(&b.upstream.name));
     let upstreams: Vec<Value> = upstreams.into_iter().map(|live| upstream_status(live)).collect();
@@ -102,7 +116,8 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
         },
         "database": database_status(publisher),
         "credentialsByKey": publisher.map(credentials_by_key).unwrap_or_default(),
-        "upstreamFileFaults": faults.lines(),
+        "redis": observed.redis.as_ref().map(redis_status),
+        "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
     })
@@ -125,6 +140,16 @@ fn credentials_by_key(publisher: &Publisher) -> BTreeMap<String, usize> {
         *held.entry(credential.kid.clone()).or_default() += 1;
     }
     held
+}
+
+/// `null` in `/status` where no Redis was named.
+fn redis_status(redis: &Redis) -> Value {
+    match redis.away() {
+        None => json!({ "up": true }),
+        Some(away) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
+    }
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

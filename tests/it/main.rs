@@ -18,6 +18,7 @@ mod ops;
 mod policy;
 mod protection;
 mod readme;
+mod redis;
 mod startup;
 mod store;
 mod support;

@@ -13,7 +13,7 @@ pub struct Readings {
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
-    /// What we stand on, and whether it answers: `database`.
+    /// What we stand on, and whether it answers: `database`, and `redis` where one is named.
     pub dependencies: Vec<(&'static str, bool)>,
     /// The pools of connections to the database.
     pub pools: Vec<PoolReading>,
