@@ -27,7 +27,7 @@ use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -168,7 +168,8 @@ impl App {
         }
 
         let listeners = [data_address, api_address, ops.local_addr()];
-        let depended = store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
+        let depended =
+            store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
         let network = Network::beside(
             depended.map(|(host, port)| Service { host, port }).collect(),
             settings.allowed_cidrs.clone(),
