@@ -164,7 +164,11 @@ fn token() -> String {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
-    format!("{}.{}.c2ln", part(r#"{"alg":"EdDSA"}"#), part(r#"{"iss":"levee","aud":"levee"}"#))
+    format!(
+        "{}.{}.c2ln",
+        part(r#"{"alg":"EdDSA"}"#),
+        part(r#"{"iss":"levee","aud":"levee","sub":"01a1fe76-8375-7466-94f8-11a29cf5b9f8"}"#)
+    )
 }
 
 #[test]
@@ -181,9 +185,9 @@ fn a_key_or_token_within_a_cookie_another_scheme_or_the_target_is_refused_as_wel
             assert!(refuse_misplaced_in_target(&target).is_err(), "{target}");
         }
     }
-    let foreign = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJ0aGVtIn0.c2ln";
+    let foreign = format!("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ0aGVtIn0.{}", "c2ln".repeat(20));
     let (caller, left) =
-        gate.identify(&[("levee-key", &*gate.key), ("cookie", foreign), ("x-note", "a lvk_ b")], "");
+        gate.identify(&[("levee-key", &*gate.key), ("cookie", &*foreign), ("x-note", "a lvk_ b")], "");
     assert_eq!((caller, left.len()), (Ok(Some("sa:billing".to_owned())), 2), "others' are theirs");
     for target in ["/proxy/rates/lvk_", "/proxy/rates?lvk_=1", &format!("/proxy/rates?token={foreign}"), ""] {
         assert_eq!(refuse_misplaced_in_target(target), Ok(()), "{target}");
