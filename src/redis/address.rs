@@ -119,7 +119,9 @@ mod tests {
         assert!(cluster.server.is_clustered());
         assert_eq!(cluster.server.hosts().len(), 3);
         let named = Address::parse("redis-cluster://a:7000?node=b:7001").unwrap().servers();
-        assert_eq!(named, [("a".to_owned(), 7000), ("b".to_owned(), 7001)]);
+        for server in [("a", 7000), ("b", 7001)] {
+            assert!(named.iter().any(|(host, port)| (host.as_str(), *port) == server), "{named:?}");
+        }
         let sentinel = config("redis-sentinel://:secret@a:26379?node=b:26379&sentinelServiceName=main");
         assert!(sentinel.server.is_sentinel());
     }

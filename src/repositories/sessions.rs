@@ -144,15 +144,15 @@ impl Store {
             if used {
                 let keep = sqlx::query(KEEP_TOKEN).bind(child.to_vec()).bind(token.family).bind(at);
                 keep.execute(&mut *tx).await?;
-                let Some(user) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
-                return Ok(Done::Silent(token.rotated(user)?));
+                let Some(owner) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
+                return Ok(Done::Silent(token.rotated(owner)?));
             }
             if !token.counts {
                 return Ok(Done::Nothing(Rotation::Refused));
             }
             if token.within_grace(&child, at, grace) {
-                let Some(user) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
-                return Ok(Done::Nothing(token.rotated(user)?));
+                let Some(owner) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
+                return Ok(Done::Nothing(token.rotated(owner)?));
             }
             sqlx::query(REVOKE).bind(token.family).bind(at).execute(&mut *tx).await?;
             let reused = Rotation::Reused { user: token.user_id, family: token.family };
