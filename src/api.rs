@@ -29,6 +29,7 @@ mod error;
 mod health;
 mod json;
 mod keys;
+mod lasting;
 mod pagination;
 mod payload;
 mod precondition;

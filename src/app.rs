@@ -23,12 +23,12 @@ use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
-use crate::gateway::transport::Network;
+use crate::gateway::transport::{Network, Service};
 use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -184,8 +184,14 @@ impl App {
         }
 
         let listeners = [data_address, api_address, ops.local_addr()];
-        let network =
-            Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
+        let depended =
+            store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
+        let network = Network::beside(
+            depended.map(|(host, port)| Service { host, port }).collect(),
+            settings.allowed_cidrs.clone(),
+            own_addresses(&listeners),
+            background.clone(),
+        );
         let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),

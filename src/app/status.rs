@@ -1,5 +1,6 @@
 //! `/status`: what is wrong now, and the state of every part, for a person in a hurry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub(super) fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "credentialsByKey": publisher.map(credentials_by_key).unwrap_or_default(),
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
@@ -48,6 +50,15 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// How many stored credentials each key of the ring holds: one that holds none can be retired.
+fn credentials_by_key(publisher: &Publisher) -> BTreeMap<String, usize> {
+    let mut held = BTreeMap::new();
+    for credential in &publisher.published().stored.credentials {
+        *held.entry(credential.kid.clone()).or_default() += 1;
+    }
+    held
 }
 
 /// `null` in `/status` where no Redis was named.

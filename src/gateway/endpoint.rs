@@ -231,6 +231,9 @@ fn admit(
     let live = gateway.upstream(name);
     let upstream = live.as_ref().map(|live| &live.upstream);
     let principal = gateway.gatekeeper.identify(&mut headers, upstream, peer, authority)?;
+    access::refuse_misplaced_in_target(
+        request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+    )?;
     let (live, target) = locate(&request, live, (name, rest))?;
     access::authorize(principal.as_deref(), &live.upstream)?;
     check_protocol(gateway, request.method(), &headers)?;

@@ -49,6 +49,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// The kept state is written at most this often.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// After this it is tried again where it could not be written.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
+
 /// What the publisher works on.
 pub struct Parts {
     /// The database.
@@ -327,20 +330,31 @@ impl Publisher {
         loop {
             let now = Arc::clone(&changes.borrow_and_update());
             if !now.from_disk && self.kept() != Some(now.stored.revision) {
-                let (publisher, stored) = (Arc::clone(self), Arc::clone(&now.stored));
-                let revision = stored.revision;
-                let write = move || publisher.parts.kept.as_ref().map(|kept| kept.write(&stored));
-                match tokio::task::spawn_blocking(write).await {
-                    Ok(Some(Err(error))) => tracing::error!(%error, "the snapshot cannot be kept on disk"),
-                    Err(panicked) => tracing::error!(%panicked, "keeping the snapshot on disk failed"),
-                    Ok(_) => *self.kept.lock() = Some(revision),
+                let kept = self.keep_now(Arc::clone(&now.stored)).await;
+                tokio::time::sleep(if kept { KEEP_EVERY } else { KEEP_AGAIN }).await;
+                if !kept {
+                    continue;
                 }
-                tokio::time::sleep(KEEP_EVERY).await;
             }
             if changes.changed().await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether it is on disk.
+    async fn keep_now(self: &Arc<Self>, stored: Arc<Stored>) -> bool {
+        let (publisher, revision) = (Arc::clone(self), stored.revision);
+        let write = move || publisher.parts.kept.as_ref().map(|kept| kept.write(&stored));
+        match tokio::task::spawn_blocking(write).await {
+            Ok(Some(Err(error))) => tracing::error!(%error, "the snapshot cannot be kept on disk"),
+            Err(panicked) => tracing::error!(%panicked, "keeping the snapshot on disk failed"),
+            Ok(_) => {
+                *self.kept.lock() = Some(revision);
+                return true;
+            }
+        }
+        false
     }
 
     fn note_away(&self, error: &SchemaError) {

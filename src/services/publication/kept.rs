@@ -71,7 +71,8 @@ impl KeptState {
     pub fn write(&self, stored: &Stored) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let sealed = envelope::seal_bytes(&self.ring, FIELD, &format::write(stored));
-        let fresh = self.folder.join(format!(".{FILE}.{}", std::process::id()));
+        // A name of its own: others may write the same folder, and what lies there may be a link to elsewhere.
+        let fresh = self.folder.join(format!(".{FILE}.{:016x}", fastrand::u64(..)));
         let written = write_through(&fresh, &sealed).and_then(|()| fs::rename(&fresh, self.file()));
         if written.is_err() {
             // It may not have come into being at all.
@@ -83,7 +84,7 @@ impl KeptState {
 }
 
 fn write_through(file: &Path, sealed: &Sealed) -> io::Result<()> {
-    let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    let mut fresh = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     fresh.write_all(MAGIC)?;
     fresh.write_all(sealed.kid.as_bytes())?;
     fresh.write_all(b"\n")?;
