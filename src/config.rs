@@ -72,6 +72,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API: `https://console.example.com`.
     pub cors_origins: Vec<String>,
+    /// The cluster's API server is asked: its tokens prove service accounts.
+    pub kubernetes: bool,
 }
 
 impl Settings {
@@ -112,6 +114,7 @@ impl Settings {
             bootstrap_admin_password: reader.secret(Setting::BootstrapAdminPassword),
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
+            kubernetes: reader.switch(Setting::Kubernetes).unwrap_or(false),
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
@@ -178,6 +181,14 @@ impl Reader<'_> {
         self.read(setting, "a log format: text or json", |text| match text {
             "text" => Some(LogFormat::Text),
             "json" => Some(LogFormat::Json),
+            _ => None,
+        })
+    }
+
+    fn switch(&mut self, setting: Setting) -> Option<bool> {
+        self.read(setting, "a switch: on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
             _ => None,
         })
     }

@@ -16,10 +16,11 @@ use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
+use crate::services::issuers::IssuerKeys;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, IssuerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -33,6 +34,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) issuers: Vec<Arc<IssuerKeys>>,
     pub(super) replicas: Replicas,
 }
 
@@ -61,9 +63,27 @@ impl Observed {
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
         readings.dependencies.extend(self.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+        readings.issuers = self.issuers.iter().map(|keys| read_issuer(keys)).collect();
         readings.pools = self.publisher().map_or_else(Vec::new, pools);
         readings
     }
+}
+
+fn read_issuer(keys: &IssuerKeys) -> IssuerReading {
+    let report = keys.report();
+    IssuerReading { name: report.name, keys: report.keys, fetched: report.fetched }
+}
+
+fn issuer_status(keys: &IssuerKeys) -> Value {
+    let report = keys.report();
+    let age = report.fetched.map(|fetched| fetched.elapsed().unwrap_or_default().as_secs());
+    json!({
+        "name": report.name,
+        "issuer": report.issuer,
+        "keys": report.keys,
+        "keysAgeSeconds": age,
+        "failing": report.failing,
+    })
 }
 
 fn pools(publisher: &Publisher) -> Vec<PoolReading> {
@@ -134,6 +154,7 @@ fn status(observed: &Observed) -> Value {
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
+        "issuers": observed.issuers.iter().map(|keys| issuer_status(keys)).collect::<Vec<_>>(),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,

@@ -17,6 +17,7 @@ mod control;
 mod counts;
 mod exposition;
 mod families;
+mod issuers;
 mod labels;
 mod readings;
 mod upstream;
@@ -24,13 +25,14 @@ mod upstreams;
 
 pub use exposition::Format;
 pub use labels::{
-    AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
+    AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, IssuerFetch,
+    Listener, Outcome, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
-pub use readings::{BreakerReading, PoolReading, QuotaReading, Readings, UpstreamReading};
+pub use readings::{BreakerReading, IssuerReading, PoolReading, QuotaReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
+use self::issuers::Issuers;
 use self::upstreams::Upstreams;
 
 /// All metrics of one process.
@@ -40,6 +42,7 @@ pub struct Metrics {
     revision: String,
     upstreams: Upstreams,
     control: ControlPlane,
+    issuers: Issuers,
     snapshot_revision: AtomicU64,
     snapshot_applied_ms: AtomicU64,
     files_valid: AtomicBool,
@@ -57,6 +60,7 @@ impl Metrics {
             revision: revision.to_owned(),
             upstreams: Upstreams::default(),
             control: ControlPlane::default(),
+            issuers: Issuers::default(),
             snapshot_revision: AtomicU64::new(0),
             snapshot_applied_ms: AtomicU64::new(0),
             files_valid: AtomicBool::new(true),
@@ -117,6 +121,11 @@ impl Metrics {
         self.control.auth_failures.add(reason);
     }
 
+    /// An issuer of tokens was asked for its keys.
+    pub fn issuer_fetch(&self, issuer: &'static str, result: IssuerFetch) {
+        self.issuers.fetched(issuer, result);
+    }
+
     /// Everything as one document, `readings` being the state of the components at this moment.
     pub fn render(&self, format: Format, readings: &Readings) -> String {
         exposition::render(format, &self.gather(readings))
@@ -126,6 +135,7 @@ impl Metrics {
         let mut gathered = collect::service(self, readings);
         gathered.extend(self.upstreams.collect(&readings.upstreams));
         gathered.extend(self.control.collect());
+        gathered.extend(self.issuers.collect(&readings.issuers));
         gathered.extend(prometheus::core::Collector::collect(&self.process));
         gathered.retain(|family| !family.get_metric().is_empty());
         gathered

@@ -14,6 +14,7 @@ mod drain;
 mod fixtures;
 mod fleet;
 mod keys;
+mod kubernetes_tokens;
 mod load;
 mod ops;
 mod policy;

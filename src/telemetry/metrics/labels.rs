@@ -337,6 +337,16 @@ label! {
 }
 
 label! {
+    /// How asking an issuer for its keys went.
+    pub enum IssuerFetch {
+        /// Keys came.
+        Ok = "ok",
+        /// None came.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Request methods; what is not in the list counts as `_other`.
     pub(super) enum MethodLabel {
         /// GET.

@@ -32,6 +32,11 @@ fn readings(names: &[&str]) -> Readings {
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         replicas: 3,
         cache_bytes: 42,
+        issuers: vec![IssuerReading {
+            name: "kubernetes",
+            keys: 2,
+            fetched: Some(UNIX_EPOCH + Duration::from_secs(9)),
+        }],
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
         runtime: None,
@@ -86,6 +91,7 @@ fn events_are_counted_under_their_labels() {
     rates.fallback(FallbackStep::Stale, FallbackCause::Status);
     rates.cache(CacheResult::Negative);
     breaker.transition(BreakerState::HalfOpen, TransitionReason::PeriodOver);
+    metrics.issuer_fetch("kubernetes", IssuerFetch::Failed);
     let document = text(&metrics, &Readings::default());
     for line in [
         r#"levee_calls_total{upstream="rates",method="GET",outcome="upstream"} 1"#,
@@ -100,6 +106,8 @@ fn events_are_counted_under_their_labels() {
         r#"levee_fallbacks_total{upstream="rates",step="stale",cause="status"} 1"#,
         r#"levee_cache_requests_total{upstream="rates",result="negative"} 1"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="period_over"} 1"#,
+        r#"levee_issuer_fetches_total{issuer="kubernetes",result="failed"} 1"#,
+        r#"levee_issuer_fetches_total{issuer="kubernetes",result="ok"} 0"#,
     ] {
         has(&document, line);
     }
@@ -126,6 +134,8 @@ fn readings_show_as_gauges() {
         r#"levee_quota_degraded{upstream="rates",operation="quote"} 1"#,
         "levee_replicas 3",
         "levee_cache_bytes 42",
+        r#"levee_issuer_keys{issuer="kubernetes"} 2"#,
+        r#"levee_issuer_keys_fetched_timestamp_seconds{issuer="kubernetes"} 9"#,
     ] {
         has(&document, line);
     }
@@ -218,6 +228,7 @@ async fn names_follow_the_conventions() {
     let metrics = metrics_with(&["rates"]);
     let _breaker = metrics.upstream("rates").breaker("");
     metrics.http_request(&Method::GET, Some("/docs"), StatusCode::OK, Duration::ZERO);
+    metrics.issuer_fetch("kubernetes", IssuerFetch::Ok);
     let mut readings = readings(&["rates"]);
     readings.runtime = Some(tokio::runtime::Handle::current().metrics());
     let gathered = metrics.gather(&readings);
