@@ -8,8 +8,18 @@ use prometheus::proto::MetricFamily;
 
 use super::counts::Counts;
 use super::families::{ISSUER_FETCHES, ISSUER_KEYS, ISSUER_KEYS_FETCHED};
-use super::labels::IssuerFetch;
+use super::labels::{Label, label};
 use super::readings::IssuerReading;
+
+label! {
+    /// How asking an issuer for its keys went.
+    pub enum IssuerFetch {
+        /// Keys came.
+        Ok = "ok",
+        /// None came.
+        Failed = "failed",
+    }
+}
 
 /// Fetches of each issuer. Their names are spelled in the code, so they are few.
 #[derive(Debug, Default)]
