@@ -49,6 +49,7 @@ use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
+mod issuers;
 mod observe;
 mod previous_stop;
 mod spans;
@@ -133,6 +134,7 @@ impl App {
         let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
+        let cluster = issuers::Cluster::of(&settings).await?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
         let api = settings.api_listen.map(|address| bind(address, "LEVEE_API_LISTEN")).transpose()?;
         let data_address = data.local_addr();
@@ -147,7 +149,8 @@ impl App {
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
-        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let authenticator = Authenticator::new(tokens.clone());
+        let (authenticator, issuers) = cluster.trusted_by(authenticator, &settings, &ring, &metrics);
         let anonymous = match settings.mode {
             Mode::Dev => Anonymous::FromThisMachine,
             Mode::Serve => Anonymous::Refused,
@@ -168,6 +171,7 @@ impl App {
             publishing: Arc::clone(&publishing),
             previous_stop,
             redis: redis.clone(),
+            issuers: issuers.keys(),
             replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
@@ -258,6 +262,7 @@ impl App {
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
+        issuers.begin(&background, stop.clone()).await;
         health.set_ready();
         note.running();
         let (data, api) = (data_address, api_address);

@@ -139,6 +139,9 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
+    /// on: service accounts of the cluster may call with their own tokens (in-cluster or kubeconfig) [default: off]
+    #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
+    kubernetes: Option<String>,
 }
 
 impl SettingArguments {
@@ -167,6 +170,7 @@ impl SettingArguments {
             (Setting::BootstrapAdminPassword, &self.bootstrap_admin_password),
             (Setting::TrustedProxies, &self.trusted_proxies),
             (Setting::CorsOrigins, &self.cors_origins),
+            (Setting::Kubernetes, &self.kubernetes),
         ];
         for (setting, text) in merged {
             // An empty variable is how Helm and compose files say "not set".

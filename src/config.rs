@@ -75,6 +75,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Where spans go; nowhere unless the standard variables of OpenTelemetry name an endpoint.
     pub traces: Option<TraceSettings>,
+    /// The cluster's API server is asked: its tokens prove service accounts.
+    pub kubernetes: bool,
 }
 
 impl Settings {
@@ -116,6 +118,7 @@ impl Settings {
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
             traces: None,
+            kubernetes: reader.switch(Setting::Kubernetes).unwrap_or(false),
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
@@ -182,6 +185,14 @@ impl Reader<'_> {
         self.read(setting, "a log format: text or json", |text| match text {
             "text" => Some(LogFormat::Text),
             "json" => Some(LogFormat::Json),
+            _ => None,
+        })
+    }
+
+    fn switch(&mut self, setting: Setting) -> Option<bool> {
+        self.read(setting, "a switch: on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
             _ => None,
         })
     }

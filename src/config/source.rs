@@ -44,11 +44,13 @@ pub enum Setting {
     TrustedProxies,
     /// Origins whose pages may use the API.
     CorsOrigins,
+    /// The cluster around us.
+    Kubernetes,
 }
 
 impl Setting {
     /// Every setting, in the order they are documented.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Listen,
         Self::ApiListen,
         Self::OpsListen,
@@ -67,6 +69,7 @@ impl Setting {
         Self::BootstrapAdminPassword,
         Self::TrustedProxies,
         Self::CorsOrigins,
+        Self::Kubernetes,
     ];
 
     /// Its name in `levee.yaml`.
@@ -90,6 +93,7 @@ impl Setting {
             Self::BootstrapAdminPassword => "bootstrapAdminPassword",
             Self::TrustedProxies => "trustedProxies",
             Self::CorsOrigins => "corsOrigins",
+            Self::Kubernetes => "kubernetes",
         }
     }
 
@@ -114,6 +118,7 @@ impl Setting {
             Self::BootstrapAdminPassword => "LEVEE_BOOTSTRAP_ADMIN_PASSWORD",
             Self::TrustedProxies => "LEVEE_TRUSTED_PROXIES",
             Self::CorsOrigins => "LEVEE_CORS_ORIGINS",
+            Self::Kubernetes => "LEVEE_KUBERNETES",
         }
     }
 }

@@ -8,8 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http_body_util::Full;
+use tempfile::TempDir;
 
 use crate::support::client::{self, request};
+use crate::support::issuer::ApiServer;
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::{Behaviour, Gate, Misbehaving, Reply};
 use crate::support::until::until;
@@ -85,7 +87,13 @@ async fn every_metric_that_telemetry_names_appears() {
         &server.url(),
         "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
     );
-    let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
+    let (api_server, folder) = (ApiServer::start().await, TempDir::new().unwrap());
+    std::fs::write(folder.path().join("kubeconfig"), api_server.kubeconfig()).unwrap();
+    let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")))
+        .env("LEVEE_KUBERNETES", "on")
+        .env("KUBECONFIG", folder.path().join("kubeconfig").display().to_string())
+        .start()
+        .await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
     assert_eq!(app.ask("/api/v1/breakers").await.status, 200);
     let metrics = app.metrics().await;

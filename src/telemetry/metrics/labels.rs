@@ -64,6 +64,7 @@ macro_rules! label {
 mod method;
 
 pub(super) use method::MethodLabel;
+pub(super) use label;
 
 label! {
     /// How a call ended.
