@@ -17,6 +17,8 @@ pub mod health;
 pub mod identity;
 /// The one door out.
 pub mod publication;
+/// Taking cached answers out of use.
+pub mod purges;
 /// How much each client may ask.
 pub mod rate_limits;
 /// Upstreams over the API.

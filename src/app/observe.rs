@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::cache::FleetReading;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
@@ -16,7 +17,9 @@ use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, Breake
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, FleetCacheReading, Listener, Metrics, PoolReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -74,8 +77,22 @@ fn read(gateway: &Gateway) -> Readings {
     let snapshot = gateway.snapshot();
     Readings {
         cache_bytes: gateway.cache().stats().bytes,
+        fleet_cache: gateway.cache().fleet_reading().as_ref().map(read_fleet),
         upstreams: snapshot.all().map(|live| read_upstream(live)).collect(),
         ..Readings::default()
+    }
+}
+
+fn read_fleet(fleet: &FleetReading) -> FleetCacheReading {
+    FleetCacheReading {
+        looks: fleet.looks.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        writes: fleet.writes.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        applied: fleet.log.applied,
+        lost_track: fleet.log.lost_track,
+        lag_seconds: fleet.log.lag_seconds,
+        silent_seconds: fleet.log.silent_seconds,
+        blind: fleet.log.blind,
+        outbox: fleet.log.outbox,
     }
 }
 
@@ -115,6 +132,7 @@ fn status(observed: &Observed) -> Value {
         },
         "database": database_status(publisher),
         "redis": observed.redis.as_ref().map(redis_status),
+        "fleetCache": observed.gateway.cache().fleet_reading().as_ref().map(fleet_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -139,6 +157,16 @@ fn redis_status(redis: &Redis) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// `null` where replicas share no cache.
+fn fleet_status(fleet: &FleetReading) -> Value {
+    json!({
+        "inStep": fleet.log.in_step,
+        "blind": fleet.log.blind,
+        "silentSeconds": fleet.log.silent_seconds,
+        "outbox": fleet.log.outbox,
+    })
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

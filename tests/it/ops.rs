@@ -12,6 +12,7 @@ use http_body_util::Full;
 use crate::support::client::{self, request};
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::{Behaviour, Gate, Misbehaving, Reply};
+use crate::support::redis::RedisServer;
 use crate::support::until::until;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -81,7 +82,9 @@ async fn every_metric_that_telemetry_names_appears() {
     assert!(named.len() > 20, "{named:?}");
     let server = Misbehaving::start().await;
     let keyed = upstream("keyed", &server.url(), "  credentials: { basic: { username: levee } }\n");
-    let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
+    let redis = RedisServer::start().await;
+    let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")));
+    let app = app.env("LEVEE_REDIS_URL", redis.url()).start().await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
     assert_eq!(app.ask("/api/v1/breakers").await.status, 200);
     let metrics = app.metrics().await;

@@ -243,6 +243,8 @@ label! {
     pub enum CacheResult {
         /// A fresh answer.
         Hit = "hit",
+        /// A fresh answer that another replica had fetched, beside the miss in memory.
+        FleetHit = "fleet_hit",
         /// A stale answer, within its window.
         Stale = "stale",
         /// Nothing usable was stored.

@@ -9,6 +9,8 @@ use super::labels::{BreakerState, Listener};
 pub struct Readings {
     /// Memory held by cached answers, bytes.
     pub cache_bytes: u64,
+    /// What replicas share of the cache; `None` where they share nothing.
+    pub fleet_cache: Option<FleetCacheReading>,
     /// Open connections of each listener that is up.
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
@@ -19,6 +21,27 @@ pub struct Readings {
     pub pools: Vec<PoolReading>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
+}
+
+/// The second level of the cache and the log of purges.
+#[derive(Debug, Clone, Default)]
+pub struct FleetCacheReading {
+    /// Looks since the start, by how they ended.
+    pub looks: Vec<(&'static str, u64)>,
+    /// Writes since the start, by how they ended.
+    pub writes: Vec<(&'static str, u64)>,
+    /// Entries of the log applied since the start.
+    pub applied: u64,
+    /// Times everything became stale.
+    pub lost_track: u64,
+    /// How late the last entry was applied, seconds.
+    pub lag_seconds: f64,
+    /// Time without contact, seconds.
+    pub silent_seconds: f64,
+    /// Silent for too long.
+    pub blind: bool,
+    /// Purges that wait.
+    pub outbox: usize,
 }
 
 /// The state of one pool of connections.

@@ -24,6 +24,11 @@ fn readings(names: &[&str]) -> Readings {
         dependencies: vec![("database", true)],
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         cache_bytes: 42,
+        fleet_cache: Some(FleetCacheReading {
+            looks: vec![("hit", 1)],
+            writes: vec![("stored", 1)],
+            ..FleetCacheReading::default()
+        }),
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
         runtime: None,
