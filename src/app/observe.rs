@@ -6,8 +6,10 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use crate::cache::FleetReading;
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
+use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::Redis;
 use crate::repositories::{self, Store};
@@ -18,7 +20,8 @@ use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, FleetCacheReading, Listener, Metrics, PoolReading, Readings, UpstreamReading,
+    BreakerReading, FleetCacheReading, Listener, Metrics, PoolReading, QuotaReading, Readings,
+    UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -32,6 +35,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) replicas: Replicas,
 }
 
 /// What the ops port asks for.
@@ -54,6 +58,7 @@ impl Observed {
         let mut readings = read(&self.gateway);
         readings.connections =
             self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.replicas = self.replicas.live();
         readings.runtime = Some(runtime.metrics());
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
@@ -105,6 +110,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| BreakerReading {
@@ -113,6 +119,16 @@ fn read_upstream(live: &Live) -> UpstreamReading {
         })
         .collect();
     reading
+}
+
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
+    }
 }
 
 fn status(observed: &Observed) -> Value {
@@ -131,6 +147,8 @@ fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "fleetCache": observed.gateway.cache().fleet_reading().as_ref().map(fleet_status),
         "upstreamFileFaults": observed.faults.lines(),
@@ -195,11 +213,24 @@ fn upstream_status(live: &Live) -> Value {
             json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

@@ -1,100 +1,100 @@
-//! Two replicas over one Redis: what one has fetched another answers with, and what is purged on one is purged on all.
+//! Replicas that share limits through Redis: together, with Redis gone, and when it goes in between.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::Method;
-use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::client::{self, Answer};
-use crate::support::control::K1;
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::{Misbehaving, Reply};
-use crate::support::redis::RedisServer;
+use crate::support::redis::{Fault, FaultProxy, RedisServer};
 use crate::support::until::until;
 
-/// Answers in Redis.
-mod level;
-/// Redis is away, and comes back with less than it had.
-mod outage;
-/// Purges.
-mod purging;
-/// One refresh for all.
-mod refresh;
+/// Quotas of the fleet.
+mod quotas;
+/// The control plane's rate limits.
+mod rate_limits;
+/// Who lives.
+mod replicas;
+/// The tokens themselves.
+mod tokens;
 
 /// Nothing that is waited for here takes longer.
-const SOON: Duration = Duration::from_secs(20);
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
-/// Replicas of `levee dev` that share a key ring and a Redis, before one upstream.
-struct Fleet {
-    upstream: Misbehaving,
-    replicas: Vec<TestApp>,
+/// Neither cached nor coalesced nor tried again: one call is one request.
+const PLAIN: &str = "cache: { mode: off }, retry: { attempts: 1 }";
+
+/// The document of an upstream `api` with these fields.
+pub(super) fn document(server: &Misbehaving, fields: &str) -> String {
+    let url = server.url();
+    format!(
+        "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: api }}\nspec: {{ url: '{url}', {PLAIN}, {fields} }}\n"
+    )
 }
 
-impl Fleet {
-    /// Two of them, in step with the log.
-    async fn over(redis: &str) -> Self {
-        Self::over_each(&[redis, redis]).await
+/// So many replicas before one upstream, over the Redis at this URL. They know of each other.
+pub(super) async fn replicas(count: usize, document: &str, redis: &str) -> Vec<TestApp> {
+    let mut apps = Vec::new();
+    for _ in 0..count {
+        apps.push(TestApp::with(document).env("LEVEE_REDIS_URL", redis).start().await);
     }
-
-    /// One for each way to Redis.
-    async fn over_each(ways: &[&str]) -> Self {
-        let upstream = Misbehaving::start().await;
-        let document = format!(
-            "---\napiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: up }}\nspec:\n  url: {}\n",
-            upstream.url()
-        );
-        let mut replicas = Vec::new();
-        for way in ways {
-            let app = TestApp::with(document.as_str()).env("LEVEE_SECRET_KEYS", K1);
-            replicas.push(app.env("LEVEE_REDIS_URL", *way).start().await);
-        }
-        let fleet = Self { upstream, replicas };
-        for replica in &fleet.replicas {
-            in_step(replica).await;
-        }
-        fleet
-    }
-
-    fn pair(&self) -> (&TestApp, &TestApp) {
-        (&self.replicas[0], &self.replicas[1])
-    }
-}
-
-/// The replica knows all purges, and may read what others wrote.
-async fn in_step(replica: &TestApp) {
-    until("the replica is in step", SOON, async || replica.status().await["fleetCache"]["inStep"] == true)
+    for app in &apps {
+        until("all know of each other", SOON, async || {
+            app.metric("levee_replicas").await == Some(count as f64)
+        })
         .await;
+    }
+    apps
 }
 
-/// A call of the upstream.
-async fn get(replica: &TestApp, path: &str) -> Answer {
-    replica.get(&format!("/proxy/up{path}")).await
+async fn get(app: &TestApp, path: &str) -> Answer {
+    app.get(&format!("/proxy/api{path}")).await
 }
 
-/// What the cache did.
-fn how(answer: &Answer) -> &str {
-    answer.header("cache-status")
+/// The end of a problem's type; empty where Levee did not refuse.
+fn problem(answer: &Answer) -> String {
+    if answer.header("content-type") != "application/problem+json" {
+        return String::new();
+    }
+    answer.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
-fn is_hit(answer: &Answer, level: &str) -> bool {
-    how(answer).starts_with("levee; hit; ttl=") && how(answer).ends_with(&format!("detail={level}"))
+pub(super) async fn degraded(app: &TestApp) -> bool {
+    app.metric("levee_quota_degraded{upstream=\"api\",operation=\"\"}").await == Some(1.0)
 }
 
-async fn count(replica: &TestApp, series: &str) -> u64 {
-    replica.metric(series).await.unwrap_or_else(|| panic!("no {series}")) as u64
+/// Callers who ask for `/ok` over and over.
+pub(super) struct Callers {
+    running: JoinSet<usize>,
+    over: Arc<AtomicBool>,
 }
 
-/// So many values are in Redis, written by this replica.
-async fn has_written(replica: &TestApp, values: u64) {
-    let stored = "levee_cache_fleet_writes_total{result=\"stored\"}";
-    until("it is written", SOON, async || count(replica, stored).await >= values).await;
-}
+impl Callers {
+    /// So many at each replica, each with a pause between its calls.
+    pub(super) fn begin(apps: &[TestApp], each: usize, pause: Duration) -> Self {
+        let (mut running, over) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
+        for address in apps.iter().flat_map(|app| std::iter::repeat_n(app.data, each)) {
+            let over = Arc::clone(&over);
+            running.spawn(async move {
+                let mut calls = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let answer = client::get(address, "/proxy/api/ok").await;
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    calls += 1;
+                    tokio::time::sleep(pause).await;
+                }
+                calls
+            });
+        }
+        Self { running, over }
+    }
 
-fn cacheable(directives: &str, body: &str) -> Reply {
-    Reply::ok(body.to_owned()).header("Cache-Control", directives)
-}
-
-/// Purges over the API of a replica.
-async fn purge(replica: &TestApp, body: Value) -> Answer {
-    replica.admin().await.post("/api/v1/cache/purge", body).await
+    /// Ends them; answers with their calls, of which every one was answered well.
+    pub(super) async fn end(self) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        self.running.join_all().await.into_iter().sum()
+    }
 }

@@ -20,6 +20,7 @@ mod policy;
 mod protection;
 mod readme;
 mod redis;
+mod shared_cache;
 mod startup;
 mod store;
 mod support;

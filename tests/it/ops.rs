@@ -81,7 +81,11 @@ async fn every_metric_that_telemetry_names_appears() {
         families.split('"').filter(|part| part.starts_with("levee_") && !part.contains(' ')).collect();
     assert!(named.len() > 20, "{named:?}");
     let server = Misbehaving::start().await;
-    let keyed = upstream("keyed", &server.url(), "  credentials: { basic: { username: levee } }\n");
+    let keyed = upstream(
+        "keyed",
+        &server.url(),
+        "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n",
+    );
     let redis = RedisServer::start().await;
     let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")));
     let app = app.env("LEVEE_REDIS_URL", redis.url()).start().await;

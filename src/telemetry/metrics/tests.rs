@@ -19,10 +19,18 @@ fn readings(names: &[&str]) -> Readings {
         retry_budget: 2.5,
         credentials_attached: Some(true),
         breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
+        quotas: vec![QuotaReading {
+            operation: "quote".to_owned(),
+            remaining: 17,
+            waiting: 4,
+            paused_for: Duration::from_millis(1500),
+            degraded: true,
+        }],
     };
     Readings {
         dependencies: vec![("database", true)],
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
+        replicas: 3,
         cache_bytes: 42,
         fleet_cache: Some(FleetCacheReading {
             looks: vec![("hit", 1)],
@@ -58,6 +66,7 @@ fn zero_series_exist_from_the_start() {
         r#"levee_retries_total{upstream="rates",reason="status"} 0"#,
         r#"levee_fallbacks_total{upstream="rates",step="static",cause="circuit_open"} 0"#,
         r#"levee_cache_requests_total{upstream="rates",result="hit_for_miss"} 0"#,
+        r#"levee_quota_takes_total{upstream="rates",result="refused"} 0"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="",to="open",reason="failure_rate"} 0"#,
         "levee_upstream_file_errors_total 0",
         "levee_upstream_file_loads_total 0",
@@ -111,11 +120,16 @@ fn readings_show_as_gauges() {
         r#"levee_retry_budget_remaining{upstream="rates"} 2.5"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
+        r#"levee_quota_remaining{upstream="rates",operation="quote"} 17"#,
+        r#"levee_quota_waiting{upstream="rates",operation="quote"} 4"#,
+        r#"levee_quota_pause_seconds{upstream="rates",operation="quote"} 1.5"#,
         r#"levee_connections{listener="proxy"} 5"#,
         r#"levee_dependency_up{dependency="database"} 1"#,
         r#"levee_pool_connections{pool="control",state="in_use"} 2"#,
         r#"levee_pool_connections{pool="control",state="idle"} 1"#,
         r#"levee_pool_connections{pool="control",state="limit"} 20"#,
+        r#"levee_quota_degraded{upstream="rates",operation="quote"} 1"#,
+        "levee_replicas 3",
         "levee_cache_bytes 42",
     ] {
         has(&document, line);
