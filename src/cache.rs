@@ -42,6 +42,7 @@ mod tags;
 mod counts;
 mod fleet;
 mod log;
+mod runway;
 mod sharing;
 mod value;
 
@@ -57,6 +58,7 @@ pub use key::{Key, Partition, RequestView};
 pub use log::LogReading;
 pub use lookup::{Bypass, Lookup};
 pub use purge::{Purge, Scope, Strength};
+pub use runway::median;
 pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
 
@@ -86,6 +88,8 @@ pub struct HttpCache {
 pub struct Stats {
     /// Weight held, bytes.
     pub bytes: u64,
+    /// Most weight it may hold, bytes.
+    pub capacity: u64,
     /// Answers and markers held.
     pub entries: usize,
     /// Pushed out for lack of room since the start.
@@ -240,6 +244,7 @@ impl HttpCache {
     pub fn stats(&self) -> Stats {
         Stats {
             bytes: self.memory.bytes(),
+            capacity: self.memory.capacity(),
             entries: self.memory.len(),
             evicted: self.memory.evicted(),
             collisions: self.memory.collisions(),

@@ -196,6 +196,7 @@ pub(super) fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer
         body: AnswerBody::Whole(hit.body()),
         why,
         outcome: Outcome::Cache,
+        problem: None,
     }
 }
 

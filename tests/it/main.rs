@@ -21,6 +21,7 @@ mod protection;
 mod readme;
 mod redis;
 mod shared_cache;
+mod stability;
 mod startup;
 mod store;
 mod support;
