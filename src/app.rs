@@ -39,6 +39,7 @@ use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
@@ -156,7 +157,9 @@ impl App {
             Mode::Serve => Anonymous::Refused,
         };
         let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
-        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
+        let http_cache = HttpCache::shared(cache::default_capacity(), &ring.cache_secret(), redis.clone());
+        let gateway = Gateway::new(gatekeeper, http_cache, flights.clone());
+        gateway.cache().share_with_the_fleet(&background, &stop);
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
@@ -237,6 +240,7 @@ impl App {
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: observe::breakers(&gateway, &store, &publisher),
+            purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
             audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };

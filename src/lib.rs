@@ -16,7 +16,7 @@
 //! | module | what it is | begin with |
 //! | --- | --- | --- |
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
-//! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
+//! | [`cache`] | the rules of HTTP caching, the memory level, the level in Redis, the log of purges | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
 //! | [`identity`] | passwords, tokens of ours and of other issuers, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`], [`identity::issuer`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
@@ -45,7 +45,7 @@
 //!    [`Token`](gateway::quota::Token) that was not used. The first two travel with the response body.
 //! 4. What Levee itself refuses never counts as an upstream's failure: the gateway's `attempt` settles as a failure
 //!    only what was on the wire. A failure says whose it is where it arises ([`gateway::failure::Origin`]).
-//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), queues by the policy
+//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), what waits for Redis in number and bytes, queues by the policy
 //!    ([`gateway::bulkhead`]) or [`gateway::quota::LINE`], a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
 //!    `maxBody`, connections and request heads by [`server::Limits`], labels by enumeration and a cap of upstreams.
 //! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the

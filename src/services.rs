@@ -21,6 +21,8 @@ pub mod issuers;
 pub mod kubernetes;
 /// The one door out.
 pub mod publication;
+/// Taking cached answers out of use.
+pub mod purges;
 /// How much each client may ask.
 pub mod rate_limits;
 /// Upstreams over the API.

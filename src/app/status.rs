@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::observe::Observed;
+use crate::cache::FleetReading;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
 use crate::services::issuers::IssuerKeys;
@@ -38,6 +39,7 @@ pub(super) fn status(observed: &Observed) -> Value {
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "issuers": observed.issuers.iter().map(|keys| issuer_status(keys)).collect::<Vec<_>>(),
+        "fleetCache": observed.gateway.cache().fleet_reading().as_ref().map(fleet_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -83,6 +85,16 @@ fn redis_status(redis: &Redis) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// `null` where replicas share no cache.
+fn fleet_status(fleet: &FleetReading) -> Value {
+    json!({
+        "inStep": fleet.log.in_step,
+        "blind": fleet.log.blind,
+        "silentSeconds": fleet.log.silent_seconds,
+        "outbox": fleet.log.outbox,
+    })
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

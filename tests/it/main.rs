@@ -22,6 +22,7 @@ mod policy;
 mod protection;
 mod readme;
 mod redis;
+mod shared_cache;
 mod stability;
 mod startup;
 mod store;

@@ -63,8 +63,8 @@ macro_rules! label {
 
 mod method;
 
-pub(super) use method::MethodLabel;
 pub(super) use label;
+pub(super) use method::MethodLabel;
 
 label! {
     /// How a call ended.
@@ -246,6 +246,8 @@ label! {
     pub enum CacheResult {
         /// A fresh answer.
         Hit = "hit",
+        /// A fresh answer that another replica had fetched, beside the miss in memory.
+        FleetHit = "fleet_hit",
         /// A stale answer, within its window.
         Stale = "stale",
         /// Nothing usable was stored.

@@ -45,6 +45,11 @@ fn readings(names: &[&str]) -> Readings {
             keys: 2,
             fetched: Some(UNIX_EPOCH + Duration::from_secs(9)),
         }],
+        fleet_cache: Some(FleetCacheReading {
+            looks: vec![("hit", 1)],
+            writes: vec![("stored", 1)],
+            ..FleetCacheReading::default()
+        }),
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
         silence: Duration::from_millis(250),
