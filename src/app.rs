@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -47,6 +47,7 @@ use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
+mod kubernetes;
 mod observe;
 
 use database::Beginning;
@@ -101,6 +102,8 @@ pub struct App {
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
+    /// Ends when the lead was given back.
+    controlling: Option<JoinHandle<()>>,
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
@@ -143,15 +146,25 @@ impl App {
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
-        let sources =
-            observe::ops_sources(&metrics, &gateway, connections, &file_faults, Arc::clone(&publishing));
+        let kubernetes = kubernetes::find(&settings).await?;
+        let standing = kubernetes.as_ref().map(|kubernetes| Arc::clone(&kubernetes.standing));
+        let sources = observe::ops_sources(
+            &metrics,
+            &gateway,
+            connections,
+            &file_faults,
+            Arc::clone(&publishing),
+            standing,
+        );
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
+        let controller = kubernetes.map(|kubernetes| kubernetes.start(&background, &stop));
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
-        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
+        let last_kept = kept.as_ref().and_then(database::read_kept);
+        let beginning = database::beginning(&store, settings.mode, last_kept.as_ref()).await?;
         let passwords = Passwords::new();
         let accounts = Accounts::new(store.clone(), passwords.clone());
         if matches!(beginning, Beginning::Database) {
@@ -171,6 +184,9 @@ impl App {
             files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
             kept,
         });
+        if let Some(controller) = &controller {
+            controller.begin(&publisher, last_kept.and_then(|kept| kept.resources)).await;
+        }
         let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
         match beginning {
             Beginning::Database => publishing.load().await,
@@ -220,11 +236,14 @@ impl App {
         );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(Arc::clone(&publisher).watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
+        let breakers = observe::breaker_reports(&gateway);
+        let controlling = controller
+            .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
         health.set_ready();
         let (data, api) = (data_address, api_address);
         let app = Self {
@@ -239,6 +258,7 @@ impl App {
             last_used,
             drain,
             serving,
+            controlling,
             background,
             flights,
             stop,
@@ -289,10 +309,20 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        if let Some(Err(panicked)) = wait_for(self.controlling).await {
+            tracing::error!(%panicked, "the controller ended badly");
+        }
         self.last_used.write().await;
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");
+    }
+}
+
+async fn wait_for(task: Option<JoinHandle<()>>) -> Option<Result<(), JoinError>> {
+    match task {
+        Some(task) => Some(task.await),
+        None => None,
     }
 }
 

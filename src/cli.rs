@@ -127,6 +127,15 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
+    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's [default: off]
+    #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
+    kubernetes: Option<String>,
+    /// Namespaces whose Upstreams count [default: all]
+    #[arg(long, env = "LEVEE_KUBERNETES_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_namespaces: Option<String>,
+    /// Namespaces whose Secrets an Upstream's secretRef may name, beside Levee's own
+    #[arg(long, env = "LEVEE_KUBERNETES_SECRET_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_secret_namespaces: Option<String>,
 }
 
 impl SettingArguments {
@@ -153,6 +162,9 @@ impl SettingArguments {
             (Setting::BootstrapAdminPassword, &self.bootstrap_admin_password),
             (Setting::TrustedProxies, &self.trusted_proxies),
             (Setting::CorsOrigins, &self.cors_origins),
+            (Setting::Kubernetes, &self.kubernetes),
+            (Setting::KubernetesNamespaces, &self.kubernetes_namespaces),
+            (Setting::KubernetesSecretNamespaces, &self.kubernetes_secret_namespaces),
         ];
         for (setting, text) in merged {
             // An empty variable is how Helm and compose files say "not set".

@@ -21,6 +21,7 @@
 //! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
+//! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
 //! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled | [`telemetry::metrics`] |
@@ -98,6 +99,9 @@ pub mod models;
 pub mod repositories;
 /// The control plane's rules, in plain values.
 pub mod services;
+
+/// Upstreams of a Kubernetes cluster.
+pub mod controller;
 
 /// The control plane over HTTP.
 pub mod api;

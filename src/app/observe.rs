@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+use crate::controller::{self, Standing};
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
@@ -13,9 +14,11 @@ use crate::server::OpenConnections;
 use crate::server::ops::Sources;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
-use crate::services::publication::Publisher;
+use crate::services::publication::{Publisher, Source};
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, KubernetesReading, Listener, Metrics, PoolReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -27,11 +30,12 @@ pub(super) fn ops_sources(
     connections: Vec<(Listener, OpenConnections)>,
     faults: &FileFaults,
     publishing: Publishing,
+    kubernetes: Option<Arc<Standing>>,
 ) -> Sources {
     let runtime = tokio::runtime::Handle::current();
     let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
     let (gateway, faults) = (Arc::clone(gateway), faults.clone());
-    let asked = Arc::clone(&publishing);
+    let (asked, watching) = (Arc::clone(&publishing), kubernetes.clone());
     Sources {
         metrics: Box::new(move |format| {
             let mut readings = read(&scraped);
@@ -40,10 +44,24 @@ pub(super) fn ops_sources(
             readings.runtime = Some(runtime.metrics());
             let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
             readings.dependencies = vec![("database", database)];
+            if let Some(standing) = &watching {
+                let reading = standing.reading();
+                readings.dependencies.push(("kubernetes", reading.up));
+                let last_event = reading.last_contact.unwrap_or_default();
+                readings.kubernetes = Some(KubernetesReading { last_event, leading: reading.leading });
+            }
             readings.pools = asked.get().map_or_else(Vec::new, |publisher| pools(publisher));
             metrics.render(format, &readings)
         }),
-        status: Box::new(move || status(&gateway, &faults, publishing.get().map(Arc::as_ref))),
+        status: Box::new(move || {
+            let mut status = status(&gateway, &faults, publishing.get().map(Arc::as_ref));
+            if let Some(standing) = &kubernetes {
+                status["kubernetes"] = kubernetes_status(&standing.reading());
+                status["customResourceFaults"] =
+                    publishing.get().map(|publisher| resource_faults(publisher)).unwrap_or_default().into();
+            }
+            status
+        }),
     }
 }
 
@@ -97,6 +115,7 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
             "revision": snapshot.revision,
             "ageSeconds": snapshot.applied.map(|applied| applied.elapsed().as_secs()),
             "onDisk": publisher.and_then(Publisher::kept),
+            "wholeOnDisk": publisher.is_some_and(Publisher::kept_all),
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
@@ -116,10 +135,39 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
     }
 }
 
+fn kubernetes_status(reading: &controller::Reading) -> Value {
+    json!({
+        "up": reading.up,
+        "troubles": reading.troubles,
+        "lastEvent": reading.last_contact,
+        "leader": reading.leader,
+        "leading": reading.leading,
+    })
+}
+
+/// What is wrong with Upstreams of the cluster.
+fn resource_faults(publisher: &Publisher) -> Vec<Value> {
+    let now = publisher.published();
+    let faulty = now.merged.resources.iter().filter(|(_, report)| !report.faults.is_empty());
+    faulty
+        .map(|(id, report)| {
+            let lines = report.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+            json!({
+                "resource": id.to_string(),
+                "upstream": report.name,
+                "accepted": report.accepted,
+                "inForce": report.in_force,
+                "faults": lines.collect::<Vec<_>>(),
+            })
+        })
+        .collect()
+}
+
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.
 fn stored_faults(publisher: &Publisher) -> Vec<Value> {
     let now = publisher.published();
-    let faulty = now.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    let of_api = now.merged.entries.iter().filter(|(_, entry)| entry.source == Source::Api);
+    let faulty = of_api.filter(|(_, entry)| !entry.faults.is_empty());
     faulty
         .map(|(name, entry)| {
             let lines = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
@@ -160,14 +208,19 @@ pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
 
 /// The API's view of the breakers.
 pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
+    BreakersService::new(store.clone(), Arc::clone(publisher), breaker_reports(gateway))
+}
+
+/// Every breaker of this process as it stands when asked.
+pub(super) fn breaker_reports(gateway: &Arc<Gateway>) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
     let gateway = Arc::clone(gateway);
-    BreakersService::new(store.clone(), Arc::clone(publisher), move || {
+    move || {
         let snapshot = gateway.snapshot();
         let reports = |live: &Arc<Live>| {
             live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
         };
         snapshot.all().flat_map(reports).collect()
-    })
+    }
 }
 
 fn report(upstream: &str, lane: &Lane) -> BreakerReport {

@@ -27,7 +27,7 @@ pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
     RateLimit, RetryReason, TransitionReason,
 };
-pub use readings::{BreakerReading, PoolReading, Readings, UpstreamReading};
+pub use readings::{BreakerReading, KubernetesReading, PoolReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;

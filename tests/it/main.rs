@@ -13,6 +13,7 @@ mod credentials_api;
 mod drain;
 mod fixtures;
 mod keys;
+mod kubernetes;
 mod load;
 mod ops;
 mod policy;
