@@ -88,12 +88,13 @@ update: ## Rewrite the golden files
 bench: ## Benchmarks of the hot path
 	@cargo bench --locked --bench hot_path
 
-load: ## Compare Levee with nginx and HAProxy, and its API with Fastify, on this machine
+load: ## Compare Levee with nginx, HAProxy and Varnish, its API with Fastify, its cache with Node.js's, on this machine
 	@tests/setup.sh
 	@tests/setup.sh load
 	@cargo build --locked --release
 	@load/compare.sh $(CARGO_TARGET_DIR)/release/levee
 	@load/control_plane.sh $(CARGO_TARGET_DIR)/release/levee
+	@load/in_process.sh
 
 clean: ## Remove what was built
 	@cargo clean

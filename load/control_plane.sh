@@ -11,22 +11,13 @@ if [ -z "${LEVEE_TEST_POSTGRES:-}" ]; then
     exec taskset -c "$last" "$here/../tests/with-servers.sh" taskset -c "0-$last" "$here/control_plane.sh" "$@"
 fi
 levee=$(realpath -- "${1:-${CARGO_TARGET_DIR:-target}/release/levee}")
-cache=${LEVEE_CACHE:-$HOME/.cache/levee}
-PATH=${LEVEE_TEST_VENV:-$cache/venv}/bin:$PATH
+PATH=${LEVEE_TEST_VENV:-${LEVEE_CACHE:-$HOME/.cache/levee}/venv}/bin:$PATH
 # shellcheck source=load/measure.sh
 . "$here/measure.sh"
 need wrk curl taskset node npm
 [ -x "$levee" ] || fail "no levee at $levee (cargo build --release makes it)"
 
-# The peer's modules, once per lock file, outside the clone.
-modules=$cache/load-peer
-mkdir -p "$modules"
-if ! cmp -s "$here/peers/package-lock.json" "$modules/installed.json"; then
-    cp "$here/peers/package.json" "$here/peers/package-lock.json" "$modules/"
-    (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --silent)
-    cp "$here/peers/package-lock.json" "$modules/installed.json"
-fi
-cp "$here/peers/server.js" "$modules/"
+peer_modules
 
 for server in levee levee-ops levee-flaky fastify; do take_port "$server"; done
 api=http://127.0.0.1:${port[levee]}

@@ -74,6 +74,19 @@ measure() {
         'BEGIN { printf "%s %.2f %.0f\n", what, m / n, n / s }' >>"$folder/results"
 }
 
+# peer_modules: installs what load/peers needs, once per lock file and outside the clone, and leaves the folder in
+# `modules`.
+peer_modules() {
+    modules=${LEVEE_CACHE:-$HOME/.cache/levee}/load-peer
+    mkdir -p "$modules"
+    if ! cmp -s "$here/peers/package-lock.json" "$modules/installed.json"; then
+        cp "$here/peers/package.json" "$here/peers/package-lock.json" "$modules/"
+        (cd "$modules" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+        cp "$here/peers/package-lock.json" "$modules/installed.json"
+    fi
+    cp "$here"/peers/*.js "$modules/"
+}
+
 # api METHOD URL [curl's options…]: the answer's body, which must be a success.
 api() { curl -sS --fail-with-body -m 30 -X "$1" -H 'Content-Type: application/json' "${@:3}" "$2" || fail "$1 $2 failed"; }
 

@@ -27,6 +27,7 @@ END {
         work = work_list[w]
         printf "\n%-30s %12s %10s %12s   %s\n", titles[work], "CPU µs/req", "× " base, "requests/s", "CPU µs/req by round"
         for (s = 1; s <= server_count; s++) {
+            if (!((servers[s], work, 1) in micros)) continue
             all = ""
             for (r = 1; r <= rounds; r++) {
                 m[r] = micros[servers[s], work, r]

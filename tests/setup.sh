@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets what the tests need and the machine lacks. Quick when nothing is missing.
 #   tests/setup.sh        for `make test`: nginx, PostgreSQL, Chromium, and httpbin in a Python environment in the cache
-#   tests/setup.sh load   for `make load`: nginx, haproxy, wrk
+#   tests/setup.sh load   for `make load`: nginx, haproxy, varnish, wrk
 # As root on Debian it installs packages; otherwise it prints the one command that would. Nothing it installs is started.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
@@ -19,6 +19,7 @@ missing() {
     has nginx || echo nginx
     if [ "$1" = load ]; then
         has haproxy || echo haproxy
+        has varnishd || echo varnish
         has wrk || echo wrk
     else
         has_postgresql || echo postgresql
@@ -48,7 +49,7 @@ install() {
     apt-get update -qq >"$log" 2>&1 || { sleep 5; apt-get update -qq >"$log" 2>&1; } || { cat "$log" >&2; exit 1; }
     $command >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     rm -f "$log"
-    for server in nginx haproxy postgresql; do
+    for server in nginx haproxy varnish varnishncsa postgresql; do
         case " $* " in *" $server "*) if has systemctl; then systemctl disable "$server" >/dev/null 2>&1 || true; fi ;; esac
     done
     echo "setup: installed $*"

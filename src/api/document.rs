@@ -4,7 +4,7 @@
 use poem_openapi::{ContactObject, ExtraHeader, LicenseObject, ServerObject};
 use serde_json::Value;
 
-use super::json;
+use super::{json, upstreams};
 use crate::error::{PROBLEM_BASE_URL, ProblemType};
 
 mod shape;
@@ -20,8 +20,9 @@ pub enum Format {
 
 /// The shaped document. It describes types, so it needs nothing that runs, and is the same at every call.
 pub fn document() -> Value {
-    let raw = json::parse(raw_text().as_bytes())
+    let mut raw = json::parse(raw_text().as_bytes())
         .expect("tests build this same document and find no key twice in it");
+    upstreams::describe(&mut raw);
     shape::shape(raw)
 }
 

@@ -17,7 +17,10 @@ use super::precondition::IfMatch;
 use super::security::{Operator, Viewer};
 use crate::services::registrations::RegistrationsService;
 
+mod spec;
 mod wire;
+
+pub(super) use self::spec::describe;
 
 /// The operations.
 pub(super) struct UpstreamsApi;

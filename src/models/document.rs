@@ -26,6 +26,8 @@ mod network;
 mod operation;
 mod path_template;
 mod retry;
+/// The document's fields in the terms of OpenAPI and of Kubernetes.
+pub mod schema;
 mod settings;
 mod timeout;
 mod together;

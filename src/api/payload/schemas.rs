@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::json::{is_shown, push};
 use crate::error::Fault;
+use crate::models::document::schema::SPEC;
 
 /// Most faults named of one body.
 const MOST: usize = 64;
@@ -19,9 +20,13 @@ const MOST: usize = 64;
 pub(in crate::api) struct Schemas(Arc<ValidatorMap>);
 
 impl Schemas {
-    /// Compiles what stands under `components/schemas` of the shaped document.
+    /// Compiles what stands under `components/schemas` of the shaped document. An upstream's document is left to its readers:
+    /// they find what a schema cannot say, and tell it in the words they have for files.
     pub(in crate::api) fn of(document: &Value) -> Self {
         let mut definitions = document["components"]["schemas"].clone();
+        if let Some(schema) = definitions.get_mut(SPEC) {
+            *schema = json!({ "type": "object" });
+        }
         translate(&mut definitions);
         let root = json!({ "definitions": definitions });
         let options = jsonschema::options()

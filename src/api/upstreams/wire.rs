@@ -1,95 +1,15 @@
 //! What the operations on upstreams read and answer with.
 
-use std::borrow::Cow;
-
-use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
-use poem_openapi::types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type};
 use poem_openapi::{Enum, Object};
-use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
+use super::spec::{UpstreamDocument, UpstreamSpec};
 use crate::api::error::ProblemFault;
 use crate::api::pagination::next;
 use crate::error::Fault;
 use crate::models::page::Page;
 use crate::models::registration::{RevisionAction, UpstreamRevision as Revision};
 use crate::services::registrations::{CredentialState, Provenance, UpstreamReport};
-
-/// The `spec` of an upstream's document, with the fields of `docs/policy.md`. `url` is the only one that must be given; a
-/// field that does not exist is refused.
-#[derive(Debug)]
-pub(super) struct UpstreamSpec(Map<String, Value>);
-
-impl Type for UpstreamSpec {
-    const IS_REQUIRED: bool = true;
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "UpstreamSpec".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Reference(Self::name().into_owned())
-    }
-
-    fn register(registry: &mut Registry) {
-        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| MetaSchema {
-            description: Some(
-                "The `spec` of an upstream's document: where the API is and how it is called. `url` must be given; every other \
-                 field has a default. The fields are those of an upstream file, and one that does not exist is refused.",
-            ),
-            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
-            example: Some(json!({
-                "url": "https://api.example.com/v1",
-                "owner": "team-pricing",
-                "timeout": { "total": "2s", "attempt": "800ms" },
-                "retry": { "attempts": 3 },
-                "access": { "allow": ["any_authenticated"] },
-                "fallback": [{ "stale": { "maxAge": "24h" } }],
-            })),
-            ..MetaSchema::new("object")
-        });
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl ParseFromJSON for UpstreamSpec {
-    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        match value {
-            Some(Value::Object(fields)) => Ok(Self(fields)),
-            other => Err(ParseError::expected_type(other.unwrap_or_default())),
-        }
-    }
-}
-
-impl ToJSON for UpstreamSpec {
-    fn to_json(&self) -> Option<Value> {
-        Some(Value::Object(self.0.clone()))
-    }
-}
-
-impl From<UpstreamSpec> for Value {
-    fn from(spec: UpstreamSpec) -> Self {
-        Self::Object(spec.0)
-    }
-}
-
-impl From<Value> for UpstreamSpec {
-    fn from(value: Value) -> Self {
-        match value {
-            Value::Object(fields) => Self(fields),
-            _ => Self(Map::new()),
-        }
-    }
-}
 
 /// An upstream to be registered.
 #[derive(Object)]
@@ -165,7 +85,7 @@ pub(super) struct Upstream {
     /// What calls name it by.
     pub(super) name: String,
     /// Its document, as it was given.
-    pub(super) spec: UpstreamSpec,
+    pub(super) spec: UpstreamDocument,
     /// Where that comes from.
     source: UpstreamSource,
     /// The API can change it.
@@ -228,7 +148,7 @@ pub(super) struct UpstreamRevision {
     /// What was done.
     action: UpstreamAction,
     /// The document after it; absent after a deletion.
-    spec: Option<UpstreamSpec>,
+    spec: Option<UpstreamDocument>,
     /// When.
     at: OffsetDateTime,
     /// By whom, as the audit list names them.
@@ -313,7 +233,7 @@ impl From<Revision> for UpstreamRevision {
                 RevisionAction::RolledBack => UpstreamAction::RolledBack,
                 RevisionAction::Deleted => UpstreamAction::Deleted,
             },
-            spec: revision.spec.map(UpstreamSpec::from),
+            spec: revision.spec.map(UpstreamDocument::from),
             at: revision.at,
             by: revision.by,
         }

@@ -118,14 +118,14 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 
 /// A size in the notation it is read in.
 pub(crate) fn show_size(size: u64) -> String {
-    SIZE_UNITS
-        .iter()
-        .find(|(_, length)| size > 0 && size.is_multiple_of(*length))
-        .map_or_else(|| format!("{size} bytes"), |(unit, length)| format!("{}{unit}", size / length))
+    SIZE_UNITS.iter().find(|(_, length)| size > 0 && size.is_multiple_of(*length)).map_or_else(
+        || format!("{size} byte{}", if size == 1 { "" } else { "s" }),
+        |(unit, length)| format!("{}{unit}", size / length),
+    )
 }
 
 /// Whether the core schema reads this plain scalar as a number.
-pub(super) fn looks_like_number(text: &str) -> bool {
+pub(in crate::models) fn looks_like_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let radix = |prefix: &str, base: u32| {
         let digits = text.strip_prefix(prefix);

@@ -1,6 +1,7 @@
 //! JSON values as trees. JSON that came over the API has no lines: a value's number leads to its pointer instead.
 
 use super::{Entry, MAX_DEPTH, MAX_NODES, Node, Value};
+use crate::models::decode::quantity::looks_like_number;
 use crate::models::decode::{below, within};
 
 /// A JSON value as a tree whose lines are indexes into the places they stand at.
@@ -93,13 +94,18 @@ pub(crate) fn json(node: &Node) -> serde_json::Value {
         Value::Scalar { text, quoted: false } => match text.as_str() {
             "true" | "True" | "TRUE" => true.into(),
             "false" | "False" | "FALSE" => false.into(),
-            text => {
-                text.parse::<serde_json::Number>().map_or_else(|_| text.into(), serde_json::Value::Number)
-            }
+            text => number_of(text).map_or_else(|| text.into(), serde_json::Value::Number),
         },
         Value::List(items) => items.iter().map(json).collect(),
         Value::Map(entries) => entries.iter().map(|entry| (entry.name.clone(), json(&entry.node))).collect(),
     }
+}
+
+/// JSON writes fewer forms of numbers than YAML: not `007`, `.5`, `+1.5`.
+fn number_of(text: &str) -> Option<serde_json::Number> {
+    let fraction =
+        || text.parse().ok().filter(|_| looks_like_number(text)).and_then(serde_json::Number::from_f64);
+    text.parse().ok().or_else(|| text.parse::<u64>().ok().map(Into::into)).or_else(fraction)
 }
 
 #[cfg(test)]
@@ -126,6 +132,20 @@ mod tests {
     fn what_is_given_as_json_comes_back_the_same() {
         let given = json!({ "a": [1, 2.5, true, null, "1", "true", ""], "b": { "c": "x" } });
         assert_eq!(json(&number(&given).unwrap().root), given);
+    }
+
+    #[test]
+    fn numbers_that_only_yaml_writes_so_stay_numbers() {
+        let plain =
+            |text: &str| Node { line: 1, value: Value::Scalar { text: text.to_owned(), quoted: false } };
+        for (text, number) in
+            [("007", json!(7)), (".5", json!(0.5)), ("5.", json!(5.0)), ("1e2", json!(1e2)), ("7", json!(7))]
+        {
+            assert_eq!(json(&plain(text)), number, "{text}");
+        }
+        for text in ["1d", ".inf", "1e999", "1.2.3", "nan", "inf"] {
+            assert_eq!(json(&plain(text)), json!(text));
+        }
     }
 
     #[test]

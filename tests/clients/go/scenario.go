@@ -17,14 +17,10 @@ import (
 
 var name = "client-" + os.Getenv("SCENARIO")
 
-func spec(more map[string]any) map[string]any {
-	spec := map[string]any{
-		"url":    os.Getenv("LEVEE_FLAKY_URL"),
-		"access": map[string]any{"allow": []string{"sa:" + name}},
-	}
-	for field, value := range more {
-		spec[field] = value
-	}
+// spec is a document that only our account may call.
+func spec() levee.UpstreamSpec {
+	spec := *levee.NewUpstreamSpec(os.Getenv("LEVEE_FLAKY_URL"))
+	spec.Access = &levee.AccessPolicy{Allow: []string{"sa:" + name}}
 	return spec
 }
 
@@ -47,7 +43,7 @@ func main() {
 	key := got(accounts.CreateApiKey(signedIn, account.Id).ApiKeyCreation(*levee.NewApiKeyCreation("scenario")).Execute()).Key
 
 	upstreams := client.UpstreamsAPI
-	_, answer, err := upstreams.CreateUpstream(signedIn).UpstreamCreation(*levee.NewUpstreamCreation(name, spec(nil))).Execute()
+	_, answer, err := upstreams.CreateUpstream(signedIn).UpstreamCreation(*levee.NewUpstreamCreation(name, spec())).Execute()
 	check(err)
 	assert(answer.StatusCode == 201, "created with ", answer.StatusCode)
 	assert(answer.Header.Get("Location") == "/api/v1/upstreams/"+name, "it is at ", answer.Header.Get("Location"))
@@ -57,18 +53,23 @@ func main() {
 	read, answer, err := upstreams.GetUpstream(signedIn, name).Execute()
 	check(err)
 	stale := answer.Header.Get("ETag")
-	changed := *levee.NewUpstreamChange(spec(map[string]any{"owner": "go"}))
+	document, size := spec(), "1MiB"
+	document.Owner = levee.PtrString("go")
+	document.Retry = &levee.RetryPolicy{Attempts: levee.PtrInt32(2), On: []string{"reset"}}
+	document.Limits = &levee.LimitsPolicy{Request: &levee.Size{String: &size}}
+	changed := *levee.NewUpstreamChange(document)
 	replace := upstreams.ReplaceUpstream(signedIn, name).IfMatch(stale).UpstreamChange(changed)
 	replaced := got(replace.Execute())
 	assert(replaced.Spec["owner"] == "go" && *replaced.Revision > *read.Revision, "replaced: ", replaced)
 	_, _, err = replace.Execute()
 	assert(problem(err).Status == 412, "a stale tag was taken")
 
-	wrong := spec(map[string]any{"timeout": map[string]any{"total": "soon"}})
+	wrong := spec()
+	wrong.Timeout = &levee.TimeoutPolicy{Total: levee.PtrString("1s"), Attempt: levee.PtrString("2s")}
 	_, _, err = upstreams.CreateUpstream(signedIn).UpstreamCreation(*levee.NewUpstreamCreation(name+"-2", wrong)).Execute()
 	refused := problem(err)
 	assert(refused.Status == 400 && len(refused.Errors) == 1, "refused: ", refused)
-	assert(refused.Errors[0].Pointer == "/spec/timeout/total", "it points to ", refused.Errors[0].Pointer)
+	assert(refused.Errors[0].Pointer == "/spec/timeout/attempt", "it points to ", refused.Errors[0].Pointer)
 
 	names := allUpstreams(signedIn, client)
 	assert(len(names) > 1 && slices.Contains(names, name), "upstreams: ", names)

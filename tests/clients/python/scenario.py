@@ -15,14 +15,19 @@ from levee_client.api.upstreams import (
     replace_upstream,
 )
 from levee_client.models import (
+    AccessPolicy,
     ApiKeyCreation,
     BreakerDecision,
     BreakerMode,
     Class,
+    LimitsPolicy,
     Login,
     Problem,
     Refresh,
+    RetryPolicy,
+    RetryPolicyOnItem,
     ServiceAccountCreation,
+    TimeoutPolicy,
     UpstreamChange,
     UpstreamCreation,
     UpstreamSpec,
@@ -31,7 +36,11 @@ from levee_client.models import (
 URL = os.environ["LEVEE_URL"]
 CALLS = os.environ["LEVEE_CALLS_URL"]
 NAME = "client-" + os.environ["SCENARIO"]
-SPEC = {"url": os.environ["LEVEE_FLAKY_URL"], "access": {"allow": [f"sa:{NAME}"]}}
+
+
+def spec(**more):
+    """A document that only our account may call, with these fields too."""
+    return UpstreamSpec(url=os.environ["LEVEE_FLAKY_URL"], access=AccessPolicy(allow=[f"sa:{NAME}"]), **more)
 
 
 def call(key=None):
@@ -52,23 +61,26 @@ assert get_me.sync(client=client).name == os.environ["LEVEE_EMAIL"]
 account = create_service_account.sync(client=client, body=ServiceAccountCreation(NAME, Class.NORMAL))
 key = create_api_key.sync(account.id, client=client, body=ApiKeyCreation("scenario")).key
 
-made = create_upstream.sync_detailed(client=client, body=UpstreamCreation(NAME, UpstreamSpec.from_dict(SPEC)))
+made = create_upstream.sync_detailed(client=client, body=UpstreamCreation(NAME, spec()))
 assert made.status_code == 201 and made.headers["location"] == f"/api/v1/upstreams/{NAME}", made
 assert call(key) == (200, None)
 assert call()[0] in (401, 403)
 
 read = get_upstream.sync_detailed(NAME, client=client)
 tag = read.headers["etag"]
-changed = UpstreamChange(UpstreamSpec.from_dict(SPEC | {"owner": "python"}))
+retry = RetryPolicy(attempts=2, on=[RetryPolicyOnItem.RESET])
+changed = UpstreamChange(spec(owner="python", retry=retry, limits=LimitsPolicy(request="1MiB")))
 replaced = replace_upstream.sync(NAME, client=client, body=changed, if_match=tag)
-assert replaced.spec["owner"] == "python" and replaced.revision > read.parsed.revision
+document = UpstreamSpec.from_dict(replaced.spec.to_dict())
+assert document == changed.spec and document.owner == "python", document
+assert replaced.revision > read.parsed.revision
 stale = replace_upstream.sync(NAME, client=client, body=changed, if_match=tag)
 assert isinstance(stale, Problem) and stale.status == 412, stale
 
-wrong = UpstreamSpec.from_dict(SPEC | {"timeout": {"total": "soon"}})
+wrong = spec(timeout=TimeoutPolicy(total="1s", attempt="2s"))
 refused = create_upstream.sync(client=client, body=UpstreamCreation(f"{NAME}-2", wrong))
 assert isinstance(refused, Problem) and refused.status == 400, refused
-assert [fault.pointer for fault in refused.errors] == ["/spec/timeout/total"], refused
+assert [fault.pointer for fault in refused.errors] == ["/spec/timeout/attempt"], refused
 
 names, page = [], list_upstreams.sync(client=client, limit=1)
 while True:

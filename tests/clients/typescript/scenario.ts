@@ -1,12 +1,13 @@
 // The scenario, by openapi-fetch over the types that openapi-typescript makes.
 import assert from 'node:assert/strict';
 import createClient from 'openapi-fetch';
-import type { paths } from './levee.d.ts';
+import type { components, paths } from './levee.d.ts';
 
 const setting = (name: string): string => process.env[name] ?? assert.fail(`${name} is not set`);
 const name = `client-${setting('SCENARIO')}`;
 const email = setting('LEVEE_EMAIL');
-const spec = { url: setting('LEVEE_FLAKY_URL'), access: { allow: [`sa:${name}`] } };
+type Spec = components['schemas']['UpstreamSpec'];
+const spec: Spec = { url: setting('LEVEE_FLAKY_URL'), access: { allow: [`sa:${name}`] } };
 
 /** What a success holds; anything else ends the scenario. */
 function got<T>(answer: { data?: T; error?: unknown; response: Response }): T {
@@ -48,17 +49,18 @@ assert([401, 403].includes((await call())[0]));
 const path = { name };
 const read = await client.GET('/api/v1/upstreams/{name}', { params: { path } });
 const stale = { path, header: { 'If-Match': read.response.headers.get('etag') ?? '' } };
-const body = { spec: { ...spec, owner: 'typescript' } };
+const retry: Spec['retry'] = { attempts: 2, on: ['reset'] };
+const body = { spec: { ...spec, owner: 'typescript', retry, limits: { request: '1MiB' } } };
 const replaced = got(await client.PUT('/api/v1/upstreams/{name}', { params: stale, body }));
-assert.equal(replaced.spec['owner'], 'typescript');
+assert.deepEqual(replaced.spec as Spec, body.spec);
 assert((replaced.revision ?? 0) > (got(read).revision ?? 0));
 const late = await client.PUT('/api/v1/upstreams/{name}', { params: stale, body });
 assert.equal(late.error?.status, 412);
 
-const wrong = { name: `${name}-2`, spec: { ...spec, timeout: { total: 'soon' } } };
+const wrong = { name: `${name}-2`, spec: { ...spec, timeout: { total: '1s', attempt: '2s' } } };
 const refused = await client.POST('/api/v1/upstreams', { body: wrong });
 assert.equal(refused.error?.status, 400);
-assert.deepEqual(refused.error.errors?.map((fault) => fault.pointer), ['/spec/timeout/total']);
+assert.deepEqual(refused.error.errors?.map((fault) => fault.pointer), ['/spec/timeout/attempt']);
 
 const names: string[] = [];
 let cursor: string | undefined;

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use levee::repositories::{PoolLimits, Store};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -167,10 +167,44 @@ impl Cluster {
         process.wait_exit(Duration::from_secs(20)).await;
     }
 
-    /// Ends every process of it at once, as a power cut does.
+    /// Ends every process of it at once, as a power cut does. Each child of PostgreSQL's is in a session of its own, so
+    /// killing the group is not enough: a child that outlived the first process could still answer a commit that the
+    /// next server, already up, never sees.
     pub(crate) fn kill(&mut self) {
-        drop(self.process.take());
+        let server = self.process.take().expect("it runs");
+        // Stopped first: it must not start another child while the ones there are counted.
+        server.signal(Signal::STOP);
+        let children = children_of(server.id());
+        for child in &children {
+            // An error means that it has ended already.
+            let _ = kill_process(*child, Signal::KILL);
+        }
+        while children.iter().any(|child| is_running(*child)) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(server);
     }
+}
+
+/// The processes whose parent this one is.
+fn children_of(parent: u32) -> Vec<Pid> {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = numbers.filter_map(Pid::from_raw);
+    pids.filter(|pid| state_and_parent(*pid).is_some_and(|(_, of)| of == parent)).collect()
+}
+
+/// Whether it can still do something: one that ended may stay in the table until its parent has noticed.
+fn is_running(pid: Pid) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+}
+
+/// What `/proc/PID/stat` says behind the name, which may hold anything.
+fn state_and_parent(pid: Pid) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
 /// A program of PostgreSQL, which refuses to run as root.

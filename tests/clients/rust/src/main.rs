@@ -5,7 +5,6 @@ use std::error::Error as StdError;
 
 use futures::TryStreamExt as _;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use serde_json::{Map, Value, json};
 
 progenitor::generate_api!(spec = "../../../openapi/levee.json", interface = Builder);
 
@@ -35,9 +34,10 @@ async fn main() -> Outcome<()> {
     let made = client.create_api_key().id(account.id).body_map(|body| body.name("scenario")).send().await?;
     let key = Some(made.key.as_str());
 
+    let plain = spec(&name)?;
     let made = client
         .create_upstream()
-        .body_map(|body| body.name(name.as_str()).spec(spec(&name, &[])))
+        .body_map(|body| body.name(name.as_str()).spec(plain))
         .send()
         .await?;
     assert_eq!(made.status(), 201);
@@ -47,8 +47,11 @@ async fn main() -> Outcome<()> {
 
     let read = client.get_upstream().name(&name).send().await?;
     let stale = read.headers()["etag"].to_str()?.to_owned();
+    let retry = types::RetryPolicy::builder().attempts(2).on(vec![types::RetryPolicyOnItem::Reset]);
+    let limits = types::LimitsPolicy::builder().request(types::Size::from_str("1MiB")?);
+    let changed = spec(&name)?.owner("rust".parse::<types::UpstreamSpecOwner>()?).retry(retry).limits(limits);
     let replace = || {
-        let changed = spec(&name, &[("owner", json!("rust"))]);
+        let changed = changed.clone();
         client.replace_upstream().name(&name).if_match(&stale).body_map(|body| body.spec(changed)).send()
     };
     let replaced = replace().await?;
@@ -56,13 +59,15 @@ async fn main() -> Outcome<()> {
     assert!(replaced.revision > read.revision);
     assert_eq!(problem(replace().await).await?.status, 412);
 
-    let wrong = spec(&name, &[("timeout", json!({ "total": "soon" }))]);
+    let limits = types::TimeoutPolicy::builder().total("1s".parse::<types::TimeoutPolicyTotal>()?);
+    let limits = limits.attempt("2s".parse::<types::TimeoutPolicyAttempt>()?);
+    let wrong = spec(&name)?.timeout(limits);
     let another = format!("{name}-2");
     let refused = client.create_upstream().body_map(|body| body.name(another).spec(wrong)).send().await;
     let refused = problem(refused).await?;
     assert_eq!(refused.status, 400);
     let pointers: Vec<_> = refused.errors.iter().map(|fault| fault.pointer.as_str()).collect();
-    assert_eq!(pointers, ["/spec/timeout/total"]);
+    assert_eq!(pointers, ["/spec/timeout/attempt"]);
 
     let names = all_upstreams(&client).await?;
     assert!(names.len() > 1 && names.contains(&name), "{names:?}");
@@ -98,13 +103,11 @@ fn signed_in(token: &str) -> Outcome<reqwest::Client> {
     Ok(reqwest::Client::builder().default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)])).build()?)
 }
 
-fn spec(name: &str, more: &[(&str, Value)]) -> Map<String, Value> {
-    let mut spec = Map::from_iter([
-        ("url".to_owned(), json!(setting("LEVEE_FLAKY_URL"))),
-        ("access".to_owned(), json!({ "allow": [format!("sa:{name}")] })),
-    ]);
-    spec.extend(more.iter().map(|(field, value)| ((*field).to_owned(), value.clone())));
-    spec
+/// A document that only our account may call.
+fn spec(name: &str) -> Outcome<types::builder::UpstreamSpec> {
+    let access = types::AccessPolicy::builder().allow(vec![format!("sa:{name}").parse()?]);
+    let access: types::AccessPolicy = access.try_into()?;
+    Ok(types::UpstreamSpec::builder().url(setting("LEVEE_FLAKY_URL")).access(access))
 }
 
 /// A call through the data plane: its status and, when Levee refused it, the problem's type.
