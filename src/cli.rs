@@ -10,6 +10,7 @@ use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
 
 mod check;
+mod crds;
 mod database;
 pub(crate) mod dev;
 mod healthcheck;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
         format: DocumentFormat,
     },
+    /// Print the custom resource definitions
+    Crds,
     /// Manage users with no server; passwords come from a prompt or standard input, never from an argument
     User(user::Arguments),
     /// Ask the ops port whether this process is ready
@@ -199,6 +202,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
+        Command::Crds => crds::run(),
         Command::User(arguments) => user::run(arguments),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }

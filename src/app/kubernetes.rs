@@ -22,7 +22,8 @@ pub(super) async fn find(settings: &Settings) -> Result<Option<Kubernetes>, Star
         return Ok(None);
     }
     let cluster = Cluster::from_environment().await;
-    let cluster = cluster.map_err(|why| StartError::Configuration(vec![format!("LEVEE_KUBERNETES: {why}")]))?;
+    let cluster =
+        cluster.map_err(|why| StartError::Configuration(vec![format!("LEVEE_KUBERNETES: {why}")]))?;
     let scope = Scope {
         namespaces: settings.kubernetes_namespaces.clone(),
         secret_namespaces: settings.kubernetes_secret_namespaces.clone(),

@@ -212,7 +212,9 @@ pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Pu
 }
 
 /// Every breaker of this process as it stands when asked.
-pub(super) fn breaker_reports(gateway: &Arc<Gateway>) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
+pub(super) fn breaker_reports(
+    gateway: &Arc<Gateway>,
+) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
     let gateway = Arc::clone(gateway);
     move || {
         let snapshot = gateway.snapshot();

@@ -191,7 +191,10 @@ pub fn misspelt_variables(names: impl Iterator<Item = String>) -> Vec<String> {
 /// A DNS label (RFC 1123), as the names of namespaces are.
 pub(super) fn is_label(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Scheme and authority, nothing more (RFC 6454 section 6.1).

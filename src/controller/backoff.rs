@@ -37,7 +37,10 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(300));
         for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             let pause = backoff.next().as_secs_f64();
-            assert!(pause >= f64::from(expected) / 2.0 && pause <= f64::from(expected), "{pause} of {expected}");
+            assert!(
+                pause >= f64::from(expected) / 2.0 && pause <= f64::from(expected),
+                "{pause} of {expected}"
+            );
         }
         backoff.reset();
         assert!(backoff.next() <= Duration::from_secs(1));

@@ -81,7 +81,14 @@ pub(super) struct Due {
 
 impl Events {
     /// Something happened.
-    pub(super) fn note(&mut self, id: &ResourceId, uid: &str, happening: Happening, message: &str, now: Instant) {
+    pub(super) fn note(
+        &mut self,
+        id: &ResourceId,
+        uid: &str,
+        happening: Happening,
+        message: &str,
+        now: Instant,
+    ) {
         let told = self.0.entry((id.clone(), happening)).or_insert_with(|| Told {
             uid: uid.to_owned(),
             message: String::new(),
@@ -120,7 +127,8 @@ impl Events {
             Ok(name) => {
                 told.waiting = told.waiting.saturating_sub(due.count - told.count);
                 told.count = due.count;
-                let made = told.event.take().filter(|(known, _)| *known == name).map_or(now, |(_, made)| made);
+                let made =
+                    told.event.take().filter(|(known, _)| *known == name).map_or(now, |(_, made)| made);
                 told.event = Some((name, made));
             }
             // The cluster has forgotten it: the next one is a new one.

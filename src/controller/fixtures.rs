@@ -84,7 +84,9 @@ impl FakeApi {
 impl State {
     fn take(&mut self, method: &Method, path: &str, mut body: Value) -> (u16, Value) {
         self.asked.push((method.clone(), path.to_owned(), body.clone()));
-        let refused = |code: u16| (code, json!({ "kind": "Status", "status": "Failure", "message": "no", "code": code }));
+        let refused = |code: u16| {
+            (code, json!({ "kind": "Status", "status": "Failure", "message": "no", "code": code }))
+        };
         let path = match *method {
             Method::POST => format!("{path}/{}", body["metadata"]["name"].as_str().unwrap_or_default()),
             _ => path.trim_end_matches("/status").to_owned(),

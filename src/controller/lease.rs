@@ -86,7 +86,8 @@ impl Election {
         let began = Instant::now();
         let limit = self.left(began).map_or(CALL, |left| left.min(CALL));
         let tried = tokio::time::timeout(limit, self.take_or_renew(began)).await;
-        let tried = tried.unwrap_or_else(|_| Err(Trouble::other("the Kubernetes API did not answer in time")));
+        let tried =
+            tried.unwrap_or_else(|_| Err(Trouble::other("the Kubernetes API did not answer in time")));
         match &tried {
             Ok(true) => {
                 self.renewed = Some(began);

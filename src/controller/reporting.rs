@@ -102,7 +102,12 @@ impl Reporter {
         loop {
             ticks.tick().await;
             if self.standing.is_leading() {
-                let due = self.ledger.look(&self.seen, &self.publisher.published(), &(self.breakers)(), Instant::now());
+                let due = self.ledger.look(
+                    &self.seen,
+                    &self.publisher.published(),
+                    &(self.breakers)(),
+                    Instant::now(),
+                );
                 self.write(due).await;
             } else {
                 // Another one leads, and writes: what it wrote is what the next look begins with.
@@ -149,7 +154,13 @@ async fn write_status(cluster: &Cluster, write: &Write) -> Result<(), Trouble> {
 
 impl Ledger {
     /// What is to be written now.
-    fn look(&mut self, seen: &Seen, published: &Published, breakers: &[BreakerReport], now: Instant) -> Vec<Write> {
+    fn look(
+        &mut self,
+        seen: &Seen,
+        published: &Published,
+        breakers: &[BreakerReport],
+        now: Instant,
+    ) -> Vec<Write> {
         let mut by_upstream: HashMap<&str, Vec<BreakerReport>> = HashMap::new();
         for breaker in breakers {
             by_upstream.entry(&breaker.upstream).or_default().push(breaker.clone());
@@ -167,7 +178,8 @@ impl Ledger {
             let status = Status::of(report, is_attached(published, report), breakers);
             self.tell(id, &uid, &written, &status, report.generation, now);
             if self.writes.get(id).is_none_or(|writes| writes.next <= now) && !status.is_said_by(&written) {
-                let status = status.to_json(&written, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+                let status =
+                    status.to_json(&written, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
                 due.push(Write { id: id.clone(), status });
             }
         }
@@ -186,7 +198,15 @@ impl Ledger {
     }
 
     /// Notes what happened since the last look, or before the first one, since the status was written.
-    fn tell(&mut self, id: &ResourceId, uid: &str, written: &Value, status: &Status, generation: i64, now: Instant) {
+    fn tell(
+        &mut self,
+        id: &ResourceId,
+        uid: &str,
+        written: &Value,
+        status: &Status,
+        generation: i64,
+        now: Instant,
+    ) {
         let next = Told::of(uid, status, generation);
         let known = self.told.insert(id.clone(), next.clone()).filter(|known| known.uid == uid);
         let before = known.unwrap_or_else(|| Told::written(uid, written));

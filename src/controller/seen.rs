@@ -105,8 +105,8 @@ impl Seen {
         let state = self.state.lock();
         let readable =
             state.objects.iter().filter(|(id, _)| scope.reads_secrets_of(&id.namespace, cluster.namespace()));
-        let named = readable
-            .filter_map(|(id, object)| Some((id.namespace.clone(), secret_reference(&object.spec)?)));
+        let named =
+            readable.filter_map(|(id, object)| Some((id.namespace.clone(), secret_reference(&object.spec)?)));
         named.take(secrets::MOST).collect()
     }
 
@@ -282,6 +282,9 @@ impl Follower<Secret> for OneSecret {
     fn in_contact(&self) {}
 
     fn in_trouble(&self, trouble: Trouble) {
-        self.seen.secret_in_trouble(&self.key, &trouble.about(&format!("Secret {}/{}", self.key.0, self.key.1.name)));
+        self.seen.secret_in_trouble(
+            &self.key,
+            &trouble.about(&format!("Secret {}/{}", self.key.0, self.key.1.name)),
+        );
     }
 }

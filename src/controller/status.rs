@@ -44,7 +44,8 @@ pub(super) struct Condition {
 impl Status {
     /// `attached`: a credential is at hand, where one is needed. `breakers` are those of this upstream.
     pub(super) fn of(report: &ResourceReport, attached: bool, breakers: &[BreakerReport]) -> Self {
-        let mut breakers: Vec<Breaker> = breakers.iter().filter(|_| report.in_force).map(Breaker::of).collect();
+        let mut breakers: Vec<Breaker> =
+            breakers.iter().filter(|_| report.in_force).map(Breaker::of).collect();
         breakers.sort_by(|one, other| one.operation.cmp(&other.operation));
         let conditions = [accepted(report), ready(report, attached), healthy(report, &breakers)];
         Self { generation: report.generation, name: report.name.clone(), breakers, conditions }
@@ -56,10 +57,11 @@ impl Status {
 
     /// As it is written. A condition that stands as it stood in `before` has stood so since then.
     pub(super) fn to_json(&self, before: &Value, now: &str) -> Value {
-        let conditions = self.conditions.iter().map(|condition| condition.to_json(before, self.generation, now));
-        let breakers = self.breakers.iter().map(|breaker| {
-            json!({ "operation": breaker.operation, "state": breaker.state, "mode": breaker.mode })
-        });
+        let conditions =
+            self.conditions.iter().map(|condition| condition.to_json(before, self.generation, now));
+        let breakers = self.breakers.iter().map(
+            |breaker| json!({ "operation": breaker.operation, "state": breaker.state, "mode": breaker.mode }),
+        );
         json!({
             "observedGeneration": self.generation,
             "name": self.name,
@@ -118,7 +120,12 @@ impl Breaker {
 }
 
 impl Condition {
-    fn new(kind: &'static str, status: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
+    fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         let mut message = message.into();
         if message.len() > LONGEST_MESSAGE {
             message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
@@ -185,7 +192,9 @@ fn ready(report: &ResourceReport, attached: bool) -> Condition {
         SecretStanding::Attached | SecretStanding::Unnamed if report.needs_credential && !attached => {
             not("CredentialMissing", "its credential was not set, or was set for another origin")
         }
-        SecretStanding::Attached | SecretStanding::Unnamed if report.accepted && !report.faults.is_empty() => {
+        SecretStanding::Attached | SecretStanding::Unnamed
+            if report.accepted && !report.faults.is_empty() =>
+        {
             Condition::new(READY, "False", "FallbackMissing", told(&report.faults))
         }
         SecretStanding::Attached | SecretStanding::Unnamed => {

@@ -58,7 +58,8 @@ where
 {
     let fields = name.map(|name| format!("metadata.name={name}"));
     async move {
-        let mut watch = Watch { api, fields, follower, place: None, backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE) };
+        let mut watch =
+            Watch { api, fields, follower, place: None, backoff: Backoff::new(FIRST_PAUSE, LONGEST_PAUSE) };
         stop.run_until_cancelled(watch.run()).await;
     }
 }
@@ -101,7 +102,8 @@ where
     }
 
     async fn list(&mut self) -> Result<(), Trouble> {
-        let mut parameters = ListParams { field_selector: self.fields.clone(), ..ListParams::default() }.limit(PAGE);
+        let mut parameters =
+            ListParams { field_selector: self.fields.clone(), ..ListParams::default() }.limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = within(CALL, self.api.list(&parameters)).await?;

@@ -25,8 +25,14 @@ async fn the_first_time_makes_an_event_and_the_rest_of_a_minute_raises_its_count
     events.note(&id(), "u", Happening::Tripped, "open", Instant::now());
     assert_eq!(write_due(&mut events, &api).await, 1);
     let made = api.asked(&Method::POST, "/api/v1/namespaces/shop/events").remove(0);
-    assert_eq!((&made["reason"], &made["type"], &made["count"]), (&"BreakerOpened".into(), &"Warning".into(), &1.into()));
-    assert_eq!((&made["involvedObject"]["kind"], &made["involvedObject"]["uid"]), (&"Upstream".into(), &"u".into()));
+    assert_eq!(
+        (&made["reason"], &made["type"], &made["count"]),
+        (&"BreakerOpened".into(), &"Warning".into(), &1.into())
+    );
+    assert_eq!(
+        (&made["involvedObject"]["kind"], &made["involvedObject"]["uid"]),
+        (&"Upstream".into(), &"u".into())
+    );
     for _ in 0..100 {
         events.note(&id(), "u", Happening::Tripped, "open again", Instant::now());
         advance(Duration::from_millis(100)).await;

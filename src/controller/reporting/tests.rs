@@ -76,7 +76,13 @@ impl Told {
 }
 
 /// One look of a leader, with its writes and what the watch says of them.
-async fn round(ledger: &mut Ledger, told: &Told, published: &Published, state: BreakerState, api: &FakeApi) -> usize {
+async fn round(
+    ledger: &mut Ledger,
+    told: &Told,
+    published: &Published,
+    state: BreakerState,
+    api: &FakeApi,
+) -> usize {
     let due = ledger.look(&told.seen, published, &[breaker(state)], Instant::now());
     for write in &due {
         let written = write_status(&api.cluster(), write).await;

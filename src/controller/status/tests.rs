@@ -122,7 +122,8 @@ fn only_what_changes_is_written_and_a_condition_keeps_its_time() {
     let after = Status::of(&report(), false, &open);
     assert!(!after.is_said_by(&written));
     let next = after.to_json(&written, "now");
-    let times: Vec<_> = next["conditions"].as_array().unwrap().iter().map(|it| &it["lastTransitionTime"]).collect();
+    let times: Vec<_> =
+        next["conditions"].as_array().unwrap().iter().map(|it| &it["lastTransitionTime"]).collect();
     assert_eq!(times, ["then", "then", "now"]);
     written["conditions"].as_array_mut().unwrap().insert(0, json!({ "type": "Foreign", "status": "True" }));
     written["foreign"] = json!(1);

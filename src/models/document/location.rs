@@ -39,7 +39,9 @@ fn service(place: &Place, namespace: &str) -> Option<BaseUrl> {
 fn service_name<'a>(place: &Place<'a>) -> Option<&'a str> {
     let name = place.line(63)?;
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if !name.bytes().all(allowed) || !name.starts_with(|first: char| first.is_ascii_lowercase()) || name.ends_with('-')
+    if !name.bytes().all(allowed)
+        || !name.starts_with(|first: char| first.is_ascii_lowercase())
+        || name.ends_with('-')
     {
         place.refuse("is not the name of a service: a-z, 0-9 and `-`, beginning with a letter");
         return None;

@@ -7,9 +7,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::{KeptResource, Published};
 use crate::identity::envelope::{self, OpenError, Sealed};
 use crate::identity::ring::KeyRing;
-use super::{KeptResource, Published};
 use crate::models::registration::Stored;
 
 /// What the sealed bytes say.

@@ -235,12 +235,12 @@ impl Entry {
     }
 
     fn of_resource(id: &ResourceId, known: &Known, version: Option<&Version>, hidden: Option<Self>) -> Self {
-        let earlier = known.good.as_ref().filter(|good| {
-            known.read.as_ref().is_ok_and(|latest| latest.generation != good.generation)
-        });
+        let earlier = known
+            .good
+            .as_ref()
+            .filter(|good| known.read.as_ref().is_ok_and(|latest| latest.generation != good.generation));
         let sealed = version.and_then(|version| version.sealed.as_ref());
-        let names_secret =
-            version.is_some_and(|version| secret_reference(&version.upstream.spec).is_some());
+        let names_secret = version.is_some_and(|version| secret_reference(&version.upstream.spec).is_some());
         Self {
             source: Source::CustomResource,
             upstream: version.map(|version| version.upstream.clone()),
@@ -263,9 +263,7 @@ impl Entry {
         match (self.source, &self.resource, &self.upstream) {
             (Source::CustomResource, Some(resource), _) => resource.id.to_string(),
             (Source::Api, ..) => "the API".to_owned(),
-            (_, _, upstream) => {
-                upstream.as_ref().map(|upstream| upstream.origin.clone()).unwrap_or_default()
-            }
+            (_, _, upstream) => upstream.as_ref().map(|upstream| upstream.origin.clone()).unwrap_or_default(),
         }
     }
 

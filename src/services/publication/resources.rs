@@ -172,8 +172,13 @@ impl Known {
         let mut good = before.and_then(|before| before.good);
         let last_sealed = last_sealed.or_else(|| good.as_ref()?.sealed.clone());
         let read = read.map(|upstream| {
-            Version { generation: *generation, upstream, secret: SecretStanding::Unnamed, sealed: last_sealed }
-                .with_secret(secret, ring)
+            Version {
+                generation: *generation,
+                upstream,
+                secret: SecretStanding::Unnamed,
+                sealed: last_sealed,
+            }
+            .with_secret(secret, ring)
         });
         // The version that serves on may name another Secret: that one is no longer looked at.
         if let Some(last) = good.take() {
@@ -222,7 +227,8 @@ impl Version {
 
 /// The origins of a binding that the Secret's owner has not named.
 fn not_allowed(binding: &str, origins: &[String]) -> Option<String> {
-    let missing: Vec<&str> = binding.split(' ').filter(|part| !origins.iter().any(|origin| origin == part)).collect();
+    let missing: Vec<&str> =
+        binding.split(' ').filter(|part| !origins.iter().any(|origin| origin == part)).collect();
     (!missing.is_empty()).then(|| missing.join(" "))
 }
 

@@ -14,12 +14,18 @@ async fn a_bad_version_is_refused_with_its_field_while_the_last_good_one_serves(
     scene.cluster.apply("shop", "rates", bad);
     until_condition(&scene.cluster, ("shop", "rates"), "Accepted", "False/Invalid").await;
     let message = scene.cluster.message("shop", "rates", "Accepted");
-    assert!(message.contains("spec.timeout.total: ") && message.contains("did you mean `retry`"), "{message}");
+    assert!(
+        message.contains("spec.timeout.total: ") && message.contains("did you mean `retry`"),
+        "{message}"
+    );
     assert!(message.contains("the last good version stays in force"), "{message}");
     assert_eq!(scene.cluster.status("shop", "rates")["observedGeneration"], 2);
     assert_eq!(replica.call(&key, "/proxy/shop.rates/ok").await.status, 200);
     let faults = replica.status().await["customResourceFaults"].clone();
-    assert_eq!((&faults[0]["resource"], &faults[0]["inForce"]), (&json!("Upstream shop/rates"), &json!(true)));
+    assert_eq!(
+        (&faults[0]["resource"], &faults[0]["inForce"]),
+        (&json!("Upstream shop/rates"), &json!(true))
+    );
     scene.cluster.apply("shop", "rates", scene.spec());
     until_condition(&scene.cluster, ("shop", "rates"), "Accepted", "True/Accepted").await;
     until("all of it was told", SOON, async || scene.cluster.events("shop", "rates").len() >= 2).await;

@@ -51,7 +51,11 @@ async fn a_leader_that_dies_is_followed_within_twenty_seconds() {
     drop(leader);
     let began = Instant::now();
     until("the other leads", SOON, async || leads(&other).await).await;
-    assert!(began.elapsed() > Duration::from_secs(5), "a lease is left alone for a while: {:?}", began.elapsed());
+    assert!(
+        began.elapsed() > Duration::from_secs(5),
+        "a lease is left alone for a while: {:?}",
+        began.elapsed()
+    );
     scene.cluster.apply("shop", "rates", json!({}));
     until_condition(&scene.cluster, ("shop", "rates"), "Accepted", "False/Invalid").await;
 }

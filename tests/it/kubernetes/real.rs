@@ -6,7 +6,10 @@
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Namespace, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
+    PostParams,
+};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -100,7 +103,8 @@ async fn definition_status_events_and_secrets_work_against_a_real_api_server() {
     let key = replica.admin().await.key("caller").await;
     real.apply("rates", spec(&server.url())).await.unwrap();
     until_answered(&replica, &key, "/proxy/rates/ok", 200).await;
-    until("it is accepted", SOON, async || real.condition("rates", "Accepted").await == "True/Accepted").await;
+    until("it is accepted", SOON, async || real.condition("rates", "Accepted").await == "True/Accepted")
+        .await;
 
     let mut both = spec(&server.url());
     both["fallback"] = json!([{ "stale": { "maxAge": "1h" }, "static": { "body": "x" } }]);

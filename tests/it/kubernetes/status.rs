@@ -38,7 +38,8 @@ async fn a_breaker_that_trips_and_recovers_is_seen_in_status_and_events() {
     .await;
     until("it is told", SOON, async || scene.cluster.events("shop", "rates").len() >= 3).await;
     let events = scene.cluster.events("shop", "rates");
-    let told: Vec<(&str, &str)> = events.iter().map(|(kind, reason, _)| (kind.as_str(), reason.as_str())).collect();
+    let told: Vec<(&str, &str)> =
+        events.iter().map(|(kind, reason, _)| (kind.as_str(), reason.as_str())).collect();
     assert_eq!(told, [("Normal", "Accepted"), ("Warning", "BreakerOpened"), ("Normal", "BreakerClosed")]);
 }
 

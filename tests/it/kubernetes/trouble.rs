@@ -73,7 +73,9 @@ async fn without_rights_it_is_not_ready_says_so_once_and_begins_when_they_are_gi
     scene.cluster.forbid("upstreams");
     let ops = free_address();
     let mut process = scene.deployment.begin_with_ops(ops);
-    process.logged(SOON, |line| line.contains("not ready before the Kubernetes API can be asked").then_some(())).await;
+    process
+        .logged(SOON, |line| line.contains("not ready before the Kubernetes API can be asked").then_some(()))
+        .await;
     until("it has tried again", SOON, async || {
         let asked = scene.cluster.asked();
         asked.iter().filter(|asked| asked.resource == "upstreams").count() >= 3
@@ -98,7 +100,9 @@ async fn a_cold_start_without_the_api_server_waits_for_it() {
     scene.cluster.go_down();
     let ops = free_address();
     let mut process = scene.deployment.begin_with_ops(ops);
-    process.logged(SOON, |line| line.contains("not ready before the Kubernetes API can be asked").then_some(())).await;
+    process
+        .logged(SOON, |line| line.contains("not ready before the Kubernetes API can be asked").then_some(()))
+        .await;
     assert_eq!(client::get(ops, "/livez").await.status, 200);
     assert_eq!(client::get(ops, "/startupz").await.status, 200);
     assert_eq!(client::get(ops, "/readyz").await.status, 503);

@@ -35,7 +35,8 @@ async fn a_thousand_upstreams_fit_and_a_change_is_in_force_within_a_second() {
     })
     .await;
     until("all are answered", Duration::from_secs(60), async || {
-        (0..1000).all(|number| !cluster.condition("shop", &format!("upstream-{number}"), "Accepted").is_empty())
+        (0..1000)
+            .all(|number| !cluster.condition("shop", &format!("upstream-{number}"), "Accepted").is_empty())
     })
     .await;
     let full = replica.resident_memory();

@@ -7,7 +7,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -72,7 +72,6 @@ pub(crate) struct Asked {
     pub(crate) name: String,
     /// The field selector.
     pub(crate) fields: String,
-    pub(crate) at: Instant,
 }
 
 impl FakeCluster {
@@ -150,11 +149,11 @@ impl FakeCluster {
     pub(crate) fn events(&self, namespace: &str, name: &str) -> Vec<(String, String, u64)> {
         let state = self.shared.state.lock().unwrap();
         let all = state.store.all("events", Some(namespace));
-        let mut of_it: Vec<&Value> =
-            all.filter(|event| event["involvedObject"]["name"] == name).collect();
+        let mut of_it: Vec<&Value> = all.filter(|event| event["involvedObject"]["name"] == name).collect();
         of_it.sort_by_key(|event| event["metadata"]["uid"].as_str().unwrap().parse::<u64>().unwrap());
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let one = |event: &&Value| (text(&event["type"]), text(&event["reason"]), event["count"].as_u64().unwrap());
+        let one =
+            |event: &&Value| (text(&event["type"]), text(&event["reason"]), event["count"].as_u64().unwrap());
         of_it.iter().map(one).collect()
     }
 

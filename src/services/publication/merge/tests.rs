@@ -86,9 +86,8 @@ fn a_new_document_is_held_against_all_others() {
 fn a_document_is_read_once_for_each_revision() {
     let mut documents = Documents::default();
     let rules = Rules::default();
-    let mut of = |stored: &[Registration]| {
-        Merged::of(&Resources::default(), &[], stored, &mut documents, &rules)
-    };
+    let mut of =
+        |stored: &[Registration]| Merged::of(&Resources::default(), &[], stored, &mut documents, &rules);
     of(&[stored("a", 1, plain())]);
     let kept = of(&[stored("a", 1, json!({}))]);
     assert!(kept.entries["a"].in_force, "the same revision is the same document");

@@ -75,10 +75,7 @@ fn a_resource_counts_more_than_a_file_and_a_file_more_than_the_api() {
     };
     let mut door = Door { files: vec![file("rates", &plain())], stored: vec![stored], ..Door::default() };
     let merged = door.publish(vec![resource("rates", 1, plain()), resource("shop/rates", 1, plain())]);
-    assert_eq!(
-        in_force(&merged),
-        [("rates", "Upstream levee/rates"), ("shop.rates", "Upstream shop/rates")]
-    );
+    assert_eq!(in_force(&merged), [("rates", "Upstream levee/rates"), ("shop.rates", "Upstream shop/rates")]);
     assert_eq!(report(&merged, "rates").hides.as_deref(), Some("upstreams.yaml:7"));
     assert_eq!(report(&merged, "shop/rates").hides, None);
     assert_eq!(merged.entries["rates"].registration.as_ref().unwrap().revision, 3);
@@ -120,7 +117,8 @@ fn an_object_made_anew_has_no_last_good_version() {
 
 #[test]
 fn whoever_closes_a_circle_keeps_its_last_good_version() {
-    let mut door = Door { files: vec![file("f", &falling_back_to("a")), file("a", &plain())], ..Door::default() };
+    let mut door =
+        Door { files: vec![file("f", &falling_back_to("a")), file("a", &plain())], ..Door::default() };
     let first = vec![resource("a", 1, plain()), resource("b", 1, plain())];
     assert_eq!(in_force(&door.publish(first)).len(), 3);
     let merged = door.publish(vec![resource("a", 2, falling_back_to("f")), resource("b", 1, plain())]);
@@ -184,7 +182,11 @@ fn a_secret_is_sealed_once_for_each_version_and_goes_only_where_its_owner_lets_i
 fn a_sealed_secret_opens_for_its_upstream() {
     let ring = ring();
     let mut resources = Resources::default();
-    resources.replace(vec![with_secret(1, "https://api.example.com", found("1", HERE))], &Rules::default(), &ring);
+    resources.replace(
+        vec![with_secret(1, "https://api.example.com", found("1", HERE))],
+        &Rules::default(),
+        &ring,
+    );
     let version = resources.known[&id("rates")].read.clone().unwrap();
     let credential = version.sealed.unwrap().credential;
     let context = Context { owner: "rates", binding: HERE, field: FIELD, version: credential.version };
@@ -196,7 +198,10 @@ fn a_sealed_secret_opens_for_its_upstream() {
 #[test]
 fn what_was_kept_begins_where_it_ended() {
     let mut door = Door::default();
-    door.publish(vec![with_secret(1, "https://api.example.com", found("7", HERE)), resource("b", 4, plain())]);
+    door.publish(vec![
+        with_secret(1, "https://api.example.com", found("7", HERE)),
+        resource("b", 4, plain()),
+    ]);
     door.publish(vec![
         with_secret(1, "https://api.example.com", found("7", HERE)),
         resource("b", 5, json!({ "url": 1 })),

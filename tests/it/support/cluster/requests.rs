@@ -1,6 +1,6 @@
 //! What a request asks for, in the words of a Role, and its answer.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::Method;
 use http::request::Parts;
@@ -94,7 +94,6 @@ fn asked(head: &Parts, query: &Query) -> Option<Asked> {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
         fields: query.get("fieldSelector"),
-        at: Instant::now(),
     })
 }
 
@@ -168,7 +167,11 @@ struct Query(Vec<(String, String)>);
 impl Query {
     fn of(head: &Parts) -> Self {
         let pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-        Self(pairs.map(|(name, value)| (name.to_owned(), value.replace("%3D", "=").replace("%2F", "/"))).collect())
+        Self(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.replace("%3D", "=").replace("%2F", "/")))
+                .collect(),
+        )
     }
 
     fn get(&self, name: &str) -> String {

@@ -46,7 +46,8 @@ async fn serve(connection: TcpStream, shared: Arc<Shared>) {
         async move { Ok::<_, Infallible>(answer(request, shared).await) }
     });
     // A client that leaves is no fault of the test.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(connection), service).await;
+    let _ =
+        auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(connection), service).await;
 }
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Body> {
@@ -128,7 +129,11 @@ impl Watching {
         let changes = state.store.after(self.filter.version)?;
         self.filter.version = changes.last().map_or(self.filter.version, |change| change.version);
         let of_ours = changes.into_iter().filter(|change| self.filter.takes(&change.key));
-        Some(of_ours.map(|change| json!({ "type": change.kind, "object": change.object }).to_string() + "\n").collect())
+        Some(
+            of_ours
+                .map(|change| json!({ "type": change.kind, "object": change.object }).to_string() + "\n")
+                .collect(),
+        )
     }
 
     fn bookmark(&self) -> String {

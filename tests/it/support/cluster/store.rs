@@ -47,16 +47,21 @@ impl Store {
         self.objects.get(key)
     }
 
-    pub(super) fn all<'a>(&'a self, resource: &'a str, namespace: Option<&'a str>) -> impl Iterator<Item = &'a Value> {
-        let of_it = move |key: &Key| key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace);
+    pub(super) fn all<'a>(
+        &'a self,
+        resource: &'a str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Value> {
+        let of_it = move |key: &Key| {
+            key.resource == resource && namespace.is_none_or(|namespace| key.namespace == namespace)
+        };
         self.objects.iter().filter(move |(key, _)| of_it(key)).map(|(_, object)| object)
     }
 
     /// Changes after a version; none when some of them are forgotten.
     pub(super) fn after(&self, version: u64) -> Option<Vec<Change>> {
-        (version >= self.forgotten).then(|| {
-            self.changes.iter().filter(|change| change.version > version).cloned().collect()
-        })
+        (version >= self.forgotten)
+            .then(|| self.changes.iter().filter(|change| change.version > version).cloned().collect())
     }
 
     /// Forgets every change so far, as a server does after a while.
