@@ -12,11 +12,14 @@ export CARGO_TARGET_DIR
 CACHE := $(or $(LEVEE_CACHE),$(HOME)/.cache/levee)
 VENV := $(or $(LEVEE_TEST_VENV),$(CACHE)/venv)
 LEVEE := $(CARGO_TARGET_DIR)/debug/levee
-# A private PostgreSQL for as long as a command runs.
+# A private PostgreSQL and a private Redis for as long as a command runs.
 WITH_SERVERS := tests/with-servers.sh
 # nextest where it is installed: every test in a process of its own, with a time limit.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-STEPS := setup fmt-check lint docs openapi loom unit it clients fuzz
+# Python with what the chart's checks need, and where they find the rest.
+CHART_PYTHON := PYTHONDONTWRITEBYTECODE=1 PATH="$(VENV)/bin:$$PATH" LEVEE_CHART_TOOLS="$(CACHE)/chart" LEVEE_BIN="$(LEVEE)" \
+	$(CACHE)/chart/venv/bin/python
+STEPS := setup fmt-check lint docs openapi chart loom unit it clients fuzz
 
 .PHONY: help dev build test $(STEPS) fmt update bench load clean
 
@@ -58,6 +61,9 @@ openapi: build ## Check that openapi/ holds the document the code makes, and lin
 	done
 	@PATH="$(VENV)/bin:$$PATH" OPENAPI_TOOLS_DIR="$(CACHE)/openapi-tools" tests/openapi/check.sh
 
+chart: build ## Check the Helm chart by everybody's schemas and our own rules, and run what its pods describe
+	@$(WITH_SERVERS) env $(CHART_PYTHON) -m pytest -q -p no:cacheprovider tests/chart
+
 loom: ## Model-check the breaker's admission
 	@cargo test --locked --release --manifest-path tests/loom/Cargo.toml
 
@@ -82,8 +88,10 @@ clients: build ## Clients generated from the document, each run against a live L
 fuzz: build ## Ask a live Levee what the document allows and what it does not
 	@PATH="$(VENV)/bin:$$PATH" $(VENV)/bin/python tests/clients/fuzz.py $(LEVEE)
 
-update: ## Rewrite the golden files
+update: build ## Rewrite the golden files
 	@UPDATE=1 cargo test --locked --lib --quiet
+	@$(CHART_PYTHON) tests/chart/generate.py
+	@UPDATE=1 $(CHART_PYTHON) -m pytest -q -p no:cacheprovider tests/chart -k golden
 
 bench: ## Benchmarks of the hot path
 	@cargo bench --locked --bench hot_path

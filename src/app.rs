@@ -27,6 +27,7 @@ use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
+use crate::redis::Redis;
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
 use crate::server::planes::Planes;
@@ -51,6 +52,7 @@ mod kubernetes;
 mod observe;
 
 use database::Beginning;
+use kubernetes::Kubernetes;
 
 /// How often connections that idled too long and cached answers past use are dropped.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -99,6 +101,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     gateway: Arc<Gateway>,
     store: Store,
+    redis: Option<Redis>,
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
@@ -134,6 +137,7 @@ impl App {
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -147,15 +151,15 @@ impl App {
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
         let kubernetes = kubernetes::find(&settings).await?;
-        let standing = kubernetes.as_ref().map(|kubernetes| Arc::clone(&kubernetes.standing));
-        let sources = observe::ops_sources(
-            &metrics,
-            &gateway,
+        let sources = observe::ops_sources(observe::Observed {
+            metrics: Arc::clone(&metrics),
+            gateway: Arc::clone(&gateway),
             connections,
-            &file_faults,
-            Arc::clone(&publishing),
-            standing,
-        );
+            faults: file_faults.clone(),
+            publishing: Arc::clone(&publishing),
+            redis: redis.clone(),
+            kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
+        });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
@@ -255,6 +259,7 @@ impl App {
             metrics,
             gateway,
             store,
+            redis,
             last_used,
             drain,
             serving,
@@ -313,6 +318,9 @@ impl App {
             tracing::error!(%panicked, "the controller ended badly");
         }
         self.last_used.write().await;
+        if let Some(redis) = &self.redis {
+            redis.close().await;
+        }
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");

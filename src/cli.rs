@@ -112,6 +112,12 @@ pub(crate) struct SettingArguments {
     /// sqlite://… (one process) or postgres://…; LEVEE_DATABASE_URL_FILE names a file that holds it [dev: sqlite under .levee]
     #[arg(long, env = "LEVEE_DATABASE_URL", value_name = "URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// Redis, shared by all replicas: redis://…, rediss://…, redis-cluster://…, redis-sentinel://…; LEVEE_REDIS_URL_FILE names a file that holds it
+    #[arg(long, env = "LEVEE_REDIS_URL", value_name = "URL", hide_env_values = true)]
+    redis_url: Option<String>,
+    /// What every key in Redis starts with [default: levee]
+    #[arg(long, env = "LEVEE_REDIS_PREFIX", value_name = "PREFIX")]
+    redis_prefix: Option<String>,
     /// Key ring `kid:base64 of 32 bytes[,…]`: the first encrypts, all decrypt; better LEVEE_SECRET_KEYS_FILE, a file that holds it [dev: made under .levee]
     #[arg(long, env = "LEVEE_SECRET_KEYS", value_name = "KEYS", hide_env_values = true)]
     secret_keys: Option<String>,
@@ -159,6 +165,8 @@ impl SettingArguments {
             (Setting::Log, &self.log),
             (Setting::LogFormat, &self.log_format),
             (Setting::DatabaseUrl, &self.database_url),
+            (Setting::RedisUrl, &self.redis_url),
+            (Setting::RedisPrefix, &self.redis_prefix),
             (Setting::SecretKeys, &self.secret_keys),
             (Setting::SnapshotDir, &self.snapshot_dir),
             (Setting::BootstrapAdminEmail, &self.bootstrap_admin_email),

@@ -14,6 +14,7 @@ use crate::identity::ring::KeyRing;
 use crate::models::address::LOOPBACK;
 use crate::models::document::{Rules, Unsaid};
 use crate::models::user::Email;
+use crate::redis;
 use crate::telemetry::logs::{self, LogFormat};
 
 /// Where settings come from.
@@ -55,6 +56,10 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// Where everything is kept: `sqlite://…` or `postgres://…`.
     pub database_url: Option<SecretString>,
+    /// What replicas share while it answers.
+    pub redis: Option<redis::Address>,
+    /// What every key in Redis starts with.
+    pub redis_prefix: String,
     /// What seals credentials and signs tokens.
     pub secret_keys: Option<KeyRing>,
     /// Where the last good snapshot is kept for a start without a database.
@@ -101,6 +106,8 @@ impl Settings {
             log: reader.filter(Setting::Log).unwrap_or_else(|| "info".to_owned()),
             log_format: reader.log_format(Setting::LogFormat),
             database_url: reader.database_url(Setting::DatabaseUrl),
+            redis: reader.redis(Setting::RedisUrl),
+            redis_prefix: reader.redis_prefix(Setting::RedisPrefix).unwrap_or_else(|| "levee".to_owned()),
             secret_keys: reader.secret_keys(Setting::SecretKeys),
             snapshot_dir: given.get(Setting::SnapshotDir).map(|given| PathBuf::from(&given.text)),
             bootstrap_admin_email: reader.read(
@@ -199,6 +206,20 @@ impl Reader<'_> {
         }
         self.faults.push(format!("{}: is neither sqlite://… nor postgres://…", given.place));
         None
+    }
+
+    /// The same: it may hold a password.
+    fn redis(&mut self, setting: Setting) -> Option<redis::Address> {
+        let given = self.given.get(setting)?;
+        redis::Address::parse(given.text.trim())
+            .map_err(|fault| self.faults.push(format!("{}: {fault}", given.place)))
+            .ok()
+    }
+
+    fn redis_prefix(&mut self, setting: Setting) -> Option<String> {
+        self.read(setting, "a prefix of at most 64 letters, digits and `._:-`", |text| {
+            redis::is_prefix(text).then(|| text.to_owned())
+        })
     }
 
     fn secret_keys(&mut self, setting: Setting) -> Option<KeyRing> {

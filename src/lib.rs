@@ -20,6 +20,7 @@
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
 //! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
+//! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
@@ -95,6 +96,9 @@ pub mod cache;
 
 /// Values and their invariants: documents, policies, addresses.
 pub mod models;
+
+/// What replicas share.
+pub mod redis;
 
 /// What is kept.
 pub mod repositories;

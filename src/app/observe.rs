@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
-use crate::controller::{self, Standing};
+use super::kubernetes;
+use crate::controller::Standing;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
 use crate::gateway::snapshot::{Lane, Live};
+use crate::redis::Redis;
 use crate::repositories::{self, Store};
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
@@ -16,52 +18,53 @@ use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, Breake
 use crate::services::health::HealthService;
 use crate::services::publication::{Publisher, Source};
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{
-    BreakerReading, KubernetesReading, Listener, Metrics, PoolReading, Readings, UpstreamReading,
-};
+use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
 
+/// What the ops port looks at.
+pub(super) struct Observed {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) connections: Vec<(Listener, OpenConnections)>,
+    pub(super) faults: FileFaults,
+    pub(super) publishing: Publishing,
+    pub(super) redis: Option<Redis>,
+    pub(super) kubernetes: Option<Arc<Standing>>,
+}
+
 /// What the ops port asks for.
-pub(super) fn ops_sources(
-    metrics: &Arc<Metrics>,
-    gateway: &Arc<Gateway>,
-    connections: Vec<(Listener, OpenConnections)>,
-    faults: &FileFaults,
-    publishing: Publishing,
-    kubernetes: Option<Arc<Standing>>,
-) -> Sources {
+pub(super) fn ops_sources(observed: Observed) -> Sources {
     let runtime = tokio::runtime::Handle::current();
-    let (metrics, scraped) = (Arc::clone(metrics), Arc::clone(gateway));
-    let (gateway, faults) = (Arc::clone(gateway), faults.clone());
-    let (asked, watching) = (Arc::clone(&publishing), kubernetes.clone());
+    let observed = Arc::new(observed);
+    let asked = Arc::clone(&observed);
     Sources {
-        metrics: Box::new(move |format| {
-            let mut readings = read(&scraped);
-            readings.connections =
-                connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
-            readings.runtime = Some(runtime.metrics());
-            let database = asked.get().is_some_and(|publisher| publisher.away().is_none());
-            readings.dependencies = vec![("database", database)];
-            if let Some(standing) = &watching {
-                let reading = standing.reading();
-                readings.dependencies.push(("kubernetes", reading.up));
-                let last_event = reading.last_contact.unwrap_or_default();
-                readings.kubernetes = Some(KubernetesReading { last_event, leading: reading.leading });
-            }
-            readings.pools = asked.get().map_or_else(Vec::new, |publisher| pools(publisher));
-            metrics.render(format, &readings)
-        }),
-        status: Box::new(move || {
-            let mut status = status(&gateway, &faults, publishing.get().map(Arc::as_ref));
-            if let Some(standing) = &kubernetes {
-                status["kubernetes"] = kubernetes_status(&standing.reading());
-                status["customResourceFaults"] =
-                    publishing.get().map(|publisher| resource_faults(publisher)).unwrap_or_default().into();
-            }
-            status
-        }),
+        metrics: Box::new(move |format| observed.metrics.render(format, &observed.readings(&runtime))),
+        status: Box::new(move || status(&asked)),
+    }
+}
+
+impl Observed {
+    fn publisher(&self) -> Option<&Publisher> {
+        self.publishing.get().map(Arc::as_ref)
+    }
+
+    fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
+        let mut readings = read(&self.gateway);
+        readings.connections =
+            self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.runtime = Some(runtime.metrics());
+        let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
+        readings.dependencies = vec![("database", database)];
+        readings.dependencies.extend(self.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+        if let Some(standing) = &self.kubernetes {
+            let (up, reading) = kubernetes::reading(standing);
+            readings.dependencies.push(("kubernetes", up));
+            readings.kubernetes = Some(reading);
+        }
+        readings.pools = self.publisher().map_or_else(Vec::new, pools);
+        readings
     }
 }
 
@@ -103,8 +106,9 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     reading
 }
 
-fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>) -> Value {
-    let snapshot = gateway.snapshot();
+fn status(observed: &Observed) -> Value {
+    let publisher = observed.publisher();
+    let snapshot = observed.gateway.snapshot();
     let mut upstreams: Vec<&Arc<Live>> = snapshot.all().collect();
     upstreams.sort_by(|a, b| a.upstream.name.cmp(&b.upstream.name));
     let upstreams: Vec<Value> = upstreams.into_iter().map(|live| upstream_status(live)).collect();
@@ -119,7 +123,9 @@ fn status(gateway: &Gateway, faults: &FileFaults, publisher: Option<&Publisher>)
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
-        "upstreamFileFaults": faults.lines(),
+        "redis": observed.redis.as_ref().map(redis_status),
+        "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
+        "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
     })
@@ -135,32 +141,14 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
     }
 }
 
-fn kubernetes_status(reading: &controller::Reading) -> Value {
-    json!({
-        "up": reading.up,
-        "troubles": reading.troubles,
-        "lastEvent": reading.last_contact,
-        "leader": reading.leader,
-        "leading": reading.leading,
-    })
-}
-
-/// What is wrong with Upstreams of the cluster.
-fn resource_faults(publisher: &Publisher) -> Vec<Value> {
-    let now = publisher.published();
-    let faulty = now.merged.resources.iter().filter(|(_, report)| !report.faults.is_empty());
-    faulty
-        .map(|(id, report)| {
-            let lines = report.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
-            json!({
-                "resource": id.to_string(),
-                "upstream": report.name,
-                "accepted": report.accepted,
-                "inForce": report.in_force,
-                "faults": lines.collect::<Vec<_>>(),
-            })
-        })
-        .collect()
+/// `null` in `/status` where no Redis was named.
+fn redis_status(redis: &Redis) -> Value {
+    match redis.away() {
+        None => json!({ "up": true }),
+        Some(away) => {
+            json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
+        }
+    }
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

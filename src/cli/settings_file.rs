@@ -19,6 +19,8 @@ const FIELDS: &[&str] = &[
     "log",
     "logFormat",
     "databaseUrl",
+    "redisUrl",
+    "redisPrefix",
     "secretKeys",
     "snapshotDir",
     "bootstrapAdminEmail",

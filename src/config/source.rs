@@ -28,6 +28,10 @@ pub enum Setting {
     LogFormat,
     /// Where everything is kept.
     DatabaseUrl,
+    /// Where Redis is.
+    RedisUrl,
+    /// What every key in Redis starts with.
+    RedisPrefix,
     /// The key ring.
     SecretKeys,
     /// Where the last good snapshot is kept.
@@ -50,7 +54,7 @@ pub enum Setting {
 
 impl Setting {
     /// Every setting, in the order they are documented.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Listen,
         Self::ApiListen,
         Self::OpsListen,
@@ -61,6 +65,8 @@ impl Setting {
         Self::Log,
         Self::LogFormat,
         Self::DatabaseUrl,
+        Self::RedisUrl,
+        Self::RedisPrefix,
         Self::SecretKeys,
         Self::SnapshotDir,
         Self::BootstrapAdminEmail,
@@ -85,6 +91,8 @@ impl Setting {
             Self::Log => "log",
             Self::LogFormat => "logFormat",
             Self::DatabaseUrl => "databaseUrl",
+            Self::RedisUrl => "redisUrl",
+            Self::RedisPrefix => "redisPrefix",
             Self::SecretKeys => "secretKeys",
             Self::SnapshotDir => "snapshotDir",
             Self::BootstrapAdminEmail => "bootstrapAdminEmail",
@@ -110,6 +118,8 @@ impl Setting {
             Self::Log => "LEVEE_LOG",
             Self::LogFormat => "LEVEE_LOG_FORMAT",
             Self::DatabaseUrl => "LEVEE_DATABASE_URL",
+            Self::RedisUrl => "LEVEE_REDIS_URL",
+            Self::RedisPrefix => "LEVEE_REDIS_PREFIX",
             Self::SecretKeys => "LEVEE_SECRET_KEYS",
             Self::SnapshotDir => "LEVEE_SNAPSHOT_DIR",
             Self::BootstrapAdminEmail => "LEVEE_BOOTSTRAP_ADMIN_EMAIL",
@@ -126,7 +136,7 @@ impl Setting {
 impl Setting {
     /// It holds a secret: no message shows its value, and a file can hold it.
     pub fn is_secret(self) -> bool {
-        matches!(self, Self::DatabaseUrl | Self::SecretKeys | Self::BootstrapAdminPassword)
+        matches!(self, Self::DatabaseUrl | Self::RedisUrl | Self::SecretKeys | Self::BootstrapAdminPassword)
     }
 
     /// The variable that names a file with the value.

@@ -33,10 +33,12 @@ fn every_fault_is_named_at_once_with_its_place() {
         (Setting::LogFormat, "xml"),
         (Setting::Log, "levee=loud"),
         (Setting::DatabaseUrl, "mysql://root:hunter2@db/levee"),
+        (Setting::RedisUrl, "memcached://:hunter2@cache"),
+        (Setting::RedisPrefix, "a{b}"),
         (Setting::CorsOrigins, "https://a.example/path"),
     ]);
     let faults = Settings::resolve(Mode::Serve, &given).unwrap_err();
-    assert_eq!(faults.len(), 7, "{faults:#?}");
+    assert_eq!(faults.len(), 9, "{faults:#?}");
     assert_eq!(faults[0], r#"LEVEE_LISTEN: "8080" is not an address and port such as 127.0.0.1:8080"#);
     assert!(!faults.concat().contains("hunter2"), "{faults:#?}");
 }

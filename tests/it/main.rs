@@ -19,6 +19,7 @@ mod ops;
 mod policy;
 mod protection;
 mod readme;
+mod redis;
 mod startup;
 mod store;
 mod support;

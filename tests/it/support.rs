@@ -22,6 +22,8 @@ pub(crate) mod ports;
 pub(crate) mod postgres;
 /// A child process with its log.
 pub(crate) mod process;
+/// Redis: a server that a test may stop, a faulty network in front of it, a cluster.
+pub(crate) mod redis;
 /// Waiting for a condition.
 pub(crate) mod until;
 /// Ends what a dead test process leaves behind.

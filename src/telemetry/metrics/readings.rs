@@ -13,7 +13,7 @@ pub struct Readings {
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
-    /// What we stand on, and whether it answers: `database`, `kubernetes`.
+    /// What we stand on, and whether it answers: `database`; `redis` and `kubernetes` where there is one.
     pub dependencies: Vec<(&'static str, bool)>,
     /// The cluster, where one is watched.
     pub kubernetes: Option<KubernetesReading>,

@@ -21,7 +21,7 @@ async fn a_bad_version_is_refused_with_its_field_while_the_last_good_one_serves(
     assert!(message.contains("the last good version stays in force"), "{message}");
     assert_eq!(scene.cluster.status("shop", "rates")["observedGeneration"], 2);
     assert_eq!(replica.call(&key, "/proxy/shop.rates/ok").await.status, 200);
-    let faults = replica.status().await["customResourceFaults"].clone();
+    let faults = replica.status().await["kubernetes"]["customResourceFaults"].clone();
     assert_eq!(
         (&faults[0]["resource"], &faults[0]["inForce"]),
         (&json!("Upstream shop/rates"), &json!(true))

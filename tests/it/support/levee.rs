@@ -59,6 +59,11 @@ impl TestApp {
         line.map(|value| value.parse().expect("a metric's value is a number"))
     }
 
+    /// What `/status` says.
+    pub(crate) async fn status(&self) -> serde_json::Value {
+        client::get(self.ops, "/status").await.json()
+    }
+
     /// Everything `/metrics` says.
     pub(crate) async fn metrics(&self) -> String {
         client::get(self.ops, "/metrics").await.text().to_owned()

@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 
 /// Who may use whom; anything not listed is forbidden.
-pub(super) const MAY_USE: [(&str, &[&str]); 15] = [
+pub(super) const MAY_USE: [(&str, &[&str]); 16] = [
     ("app", ALL),
     ("cli", ALL),
     ("server", &["api", "gateway", "middleware"]),
     ("api", &["services", "models"]),
     ("middleware", &["services", "models"]),
-    ("services", &["repositories", "models", "identity", "cache", "events", "gateway"]),
+    ("services", &["repositories", "models", "identity", "cache", "events", "gateway", "redis"]),
     ("repositories", &["models"]),
-    ("cache", &["models"]),
+    ("cache", &["models", "redis"]),
     ("events", &["models"]),
     ("identity", &["models"]),
     ("models", &[]),
-    ("config", &["models", "identity"]),
-    ("gateway", &["models", "identity", "cache", "events"]),
+    ("redis", &[]),
+    ("config", &["models", "identity", "redis"]),
+    ("gateway", &["models", "identity", "cache", "events", "redis"]),
     ("worker", &["services", "gateway", "models"]),
     ("controller", &["services", "models"]),
 ];

@@ -47,9 +47,9 @@ async fn main() -> Outcome<()> {
 
     let read = client.get_upstream().name(&name).send().await?;
     let stale = read.headers()["etag"].to_str()?.to_owned();
-    let retry = types::RetryPolicy::builder().attempts(2).on(vec![types::RetryPolicyOnItem::Reset]);
-    let limits = types::LimitsPolicy::builder().request(types::Size::from_str("1MiB")?);
-    let changed = spec(&name)?.owner("rust".parse::<types::UpstreamSpecOwner>()?).retry(retry).limits(limits);
+    let on = vec![types::RetryPolicyOnItem::Reset];
+    let retry = types::RetryPolicy::try_from(types::RetryPolicy::builder().on(on))?;
+    let changed = spec(&name)?.owner("rust".parse::<types::UpstreamSpecOwner>()?).retry(retry);
     let replace = || {
         let changed = changed.clone();
         client.replace_upstream().name(&name).if_match(&stale).body_map(|body| body.spec(changed)).send()
@@ -59,9 +59,9 @@ async fn main() -> Outcome<()> {
     assert!(replaced.revision > read.revision);
     assert_eq!(problem(replace().await).await?.status, 412);
 
-    let limits = types::TimeoutPolicy::builder().total("1s".parse::<types::TimeoutPolicyTotal>()?);
-    let limits = limits.attempt("2s".parse::<types::TimeoutPolicyAttempt>()?);
-    let wrong = spec(&name)?.timeout(limits);
+    let timeout = types::TimeoutPolicy::builder().total("1s".parse::<types::TimeoutPolicyTotal>()?);
+    let timeout = timeout.attempt("2s".parse::<types::TimeoutPolicyAttempt>()?);
+    let wrong = spec(&name)?.timeout(types::TimeoutPolicy::try_from(timeout)?);
     let another = format!("{name}-2");
     let refused = client.create_upstream().body_map(|body| body.name(another).spec(wrong)).send().await;
     let refused = problem(refused).await?;
@@ -105,8 +105,8 @@ fn signed_in(token: &str) -> Outcome<reqwest::Client> {
 
 /// A document that only our account may call.
 fn spec(name: &str) -> Outcome<types::builder::UpstreamSpec> {
-    let access = types::AccessPolicy::builder().allow(vec![format!("sa:{name}").parse()?]);
-    let access: types::AccessPolicy = access.try_into()?;
+    let allow: Vec<types::AccessPolicyAllowItem> = vec![format!("sa:{name}").parse()?];
+    let access = types::AccessPolicy::try_from(types::AccessPolicy::builder().allow(allow))?;
     Ok(types::UpstreamSpec::builder().url(setting("LEVEE_FLAKY_URL")).access(access))
 }
 

@@ -61,7 +61,7 @@ fn exactly_one_is_asked_for_in_the_same_places() {
 #[test]
 fn a_default_that_is_written_means_what_leaving_it_out_means() {
     every_object(|probe, object| {
-        for field in object.fields.iter() {
+        for field in &object.fields {
             let Some(default) = &field.default else { continue };
             let mut given = sample_object(object);
             let left_out = read(probe, given.clone());

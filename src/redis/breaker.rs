@@ -1,0 +1,87 @@
+//! The breaker in front of Redis: `failsafe`'s, as it comes. Five failures in a row open it, for a second at first
+//! and twice as long each time up to fifteen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use failsafe::backoff::{self, Exponential};
+use failsafe::failure_policy::{self, ConsecutiveFailures};
+use failsafe::{Config, Instrument, StateMachine};
+
+use super::error::RedisError;
+use super::presence::Presence;
+
+const FAILURES: u32 = 5;
+const FIRST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// The breaker.
+pub(super) struct Breaker {
+    machine: StateMachine<ConsecutiveFailures<Exponential>, Told>,
+}
+
+/// Who is told when it opens and closes.
+struct Told(Arc<Presence>);
+
+impl Breaker {
+    pub(super) fn new(presence: Arc<Presence>) -> Self {
+        let policy = failure_policy::consecutive_failures(FAILURES, backoff::exponential(FIRST, LONGEST));
+        Self { machine: Config::new().failure_policy(policy).instrument(Told(presence)).build() }
+    }
+
+    pub(super) fn lets_through(&self) -> bool {
+        self.machine.is_call_permitted()
+    }
+
+    /// An error about the question is an answer all the same.
+    pub(super) fn learn<T>(&self, answered: &Result<T, RedisError>) {
+        if answered.as_ref().is_err_and(RedisError::is_down) {
+            self.machine.on_error();
+        } else {
+            self.machine.on_success();
+        }
+    }
+
+    /// A connection was made: what was seen before says nothing of it.
+    pub(super) fn reset(&self) {
+        self.machine.reset();
+    }
+}
+
+impl Instrument for Told {
+    fn on_call_rejected(&self) {}
+
+    fn on_open(&self) {
+        self.0.answers(false);
+    }
+
+    fn on_half_open(&self) {}
+
+    fn on_closed(&self) {
+        self.0.answers(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_a_new_connection_closes_it() {
+        let presence = Arc::new(Presence::new());
+        let breaker = Breaker::new(Arc::clone(&presence));
+        presence.connected();
+        for _ in 0..4 {
+            breaker.learn::<()>(&Err(RedisError::Slow(Duration::ZERO)));
+        }
+        breaker.learn(&Ok(()));
+        for _ in 0..4 {
+            breaker.learn::<()>(&Err(RedisError::Slow(Duration::ZERO)));
+        }
+        assert!(breaker.lets_through() && presence.is_up());
+        breaker.learn::<()>(&Err(RedisError::Slow(Duration::ZERO)));
+        assert!(!breaker.lets_through() && !presence.is_up());
+        breaker.reset();
+        assert!(breaker.lets_through() && presence.is_up());
+    }
+}
