@@ -40,8 +40,8 @@ pub(super) async fn follow_named(
             for key in wanted {
                 followed.entry(key).or_insert_with_key(|key| {
                     let (ended, secrets) = (stop.child_token(), cluster.secrets(&key.0));
-                    let follower = OneSecret::new(Arc::clone(&seen), key.clone());
-                    tasks.spawn(watch::follow(secrets, Some(key.1.name.clone()), follower, ended.clone()));
+                    let teller = OneSecret::new(Arc::clone(&seen), key.clone());
+                    tasks.spawn(watch::follow(secrets, Some(key.1.name.clone()), teller, ended.clone()));
                     ended
                 });
             }

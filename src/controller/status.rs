@@ -128,7 +128,8 @@ impl Condition {
     ) -> Self {
         let mut message = message.into();
         if message.len() > LONGEST_MESSAGE {
-            message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
+            let end = (0..=LONGEST_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
+            message.truncate(end.unwrap_or_default());
             message.push('…');
         }
         Self { kind, status, reason, message }

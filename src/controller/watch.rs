@@ -105,20 +105,15 @@ where
         let mut parameters =
             ListParams { field_selector: self.fields.clone(), ..ListParams::default() }.limit(PAGE);
         let mut all = Vec::new();
-        loop {
+        let version = loop {
             let page = within(CALL, self.api.list(&parameters)).await?;
             all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => parameters = parameters.continue_token(&token),
-                None => {
-                    self.place = page.metadata.resource_version;
-                    break;
-                }
-            }
-        }
-        if self.place.is_none() {
-            return Err(Trouble::other("the list has no version to watch from"));
-        }
+            let Some(token) = page.metadata.continue_.filter(|token| !token.is_empty()) else {
+                break page.metadata.resource_version;
+            };
+            parameters = parameters.continue_token(&token);
+        };
+        self.place = Some(version.ok_or_else(|| Trouble::other("the list has no version to watch from"))?);
         self.follower.listed(all);
         self.follower.in_contact();
         Ok(())

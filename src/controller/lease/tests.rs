@@ -88,7 +88,7 @@ async fn one_that_cannot_renew_stops_leading_before_another_can_begin() {
         api.set(matter);
         sleep(Duration::from_millis(7_500)).await;
         assert!(first.leads(), "one failure is none");
-        sleep(Duration::from_millis(3_000)).await;
+        sleep(3 * SECOND).await;
         assert!(!first.leads(), "ten seconds are over");
         api.set(Matter::Nothing);
         first.leads_within(10 * SECOND).await;

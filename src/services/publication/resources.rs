@@ -98,7 +98,8 @@ impl Resources {
         let mut before = std::mem::take(&mut self.known);
         for resource in resources {
             let known = before.remove(&resource.id).filter(|known| known.uid == resource.uid);
-            self.known.insert(resource.id.clone(), Known::next(known, resource, rules, ring));
+            let next = Known::next(known, &resource, rules, ring);
+            self.known.insert(resource.id, next);
         }
     }
 
@@ -160,11 +161,11 @@ fn standing_of_kept(reference: Option<&SecretReference>, sealed: bool) -> Secret
 }
 
 impl Known {
-    fn next(before: Option<Self>, resource: CustomResource, rules: &Rules, ring: &KeyRing) -> Self {
-        let CustomResource { name, uid, generation, spec, secret, .. } = &resource;
+    fn next(before: Option<Self>, resource: &CustomResource, rules: &Rules, ring: &KeyRing) -> Self {
+        let CustomResource { name, uid, generation, spec, secret, .. } = resource;
         let same = before.as_ref().filter(|before| before.generation == *generation);
         let read = same.map_or_else(
-            || document::read_resource(&resource, rules),
+            || document::read_resource(resource, rules),
             |same| same.read.as_ref().map(|version| version.upstream.clone()).map_err(Clone::clone),
         );
         let sealed_before = |before: &Self| before.read.as_ref().ok()?.sealed.clone();
@@ -210,14 +211,13 @@ impl Version {
             (ClusterSecret::Missing, _) => (SecretStanding::Missing, None),
             (ClusterSecret::NoSuchKey, _) => (SecretStanding::NoSuchKey, None),
             (ClusterSecret::Found { value, version, origins }, Some(binding)) => {
-                match not_allowed(binding, origins) {
-                    Some(missing) => (SecretStanding::Unbound(missing), None),
-                    None => {
-                        let same = before.filter(|sealed| kept(sealed) && sealed.version == *version);
-                        let sealed =
-                            same.unwrap_or_else(|| seal(&self.upstream.name, binding, value, version, ring));
-                        (SecretStanding::Attached, Some(sealed))
-                    }
+                if let Some(missing) = not_allowed(binding, origins) {
+                    (SecretStanding::Unbound(missing), None)
+                } else {
+                    let same = before.filter(|sealed| kept(sealed) && sealed.version == *version);
+                    let sealed =
+                        same.unwrap_or_else(|| seal(&self.upstream.name, binding, value, version, ring));
+                    (SecretStanding::Attached, Some(sealed))
                 }
             }
         };

@@ -22,6 +22,7 @@ fn readings(names: &[&str]) -> Readings {
     };
     Readings {
         dependencies: vec![("database", true)],
+        kubernetes: Some(KubernetesReading { last_event: 1.5, leading: true }),
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         cache_bytes: 42,
         connections: vec![(Listener::Proxy, 5)],

@@ -61,8 +61,7 @@ async fn a_secret_goes_nowhere_its_owner_has_not_named() {
     let mut moved = with_secret(&scene);
     moved["url"] = json!(elsewhere.url());
     scene.cluster.apply("shop", "rates", moved);
-    until_condition(&scene.cluster, ("shop", "rates"), "Ready", "False/SecretNotBound").await;
-    assert_eq!(replica.call(&key, "/proxy/shop.rates/ok").await.status, 503);
+    until_answered(&replica, &key, "/proxy/shop.rates/ok", 503).await;
     assert_eq!(elsewhere.seen_in_all(), 0);
 }
 

@@ -1,6 +1,7 @@
 //! From the cluster to the data plane: names, changes, and who counts when two sources have one name.
 
 use super::*;
+use crate::support::ports::ClosedPort;
 
 #[tokio::test]
 async fn an_upstream_of_the_cluster_is_called_by_its_name_and_follows_every_change() {
@@ -93,15 +94,16 @@ async fn a_file_of_the_same_name_comes_back_when_the_custom_resource_goes() {
 #[tokio::test]
 async fn a_fallback_leads_to_the_same_namespace() {
     let scene = Scene::on_sqlite().await;
-    let mut failing = scene.spec();
+    let nobody = ClosedPort::take();
+    let mut failing = spec(&format!("http://{}", nobody.address));
     failing["fallback"] = json!([{ "upstream": { "name": "backup" } }]);
     scene.cluster.apply("shop", "rates", failing);
     let (replica, key) = replica(&scene).await;
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "False/FallbackMissing").await;
-    assert_eq!(replica.call(&key, "/proxy/shop.rates/status/503").await.status, 503);
+    assert_eq!(replica.call(&key, "/proxy/shop.rates/ok").await.status, 502);
     scene.cluster.apply("shop", "backup", scene.spec());
     until_answered(&replica, &key, "/proxy/shop.backup/ok", 200).await;
-    let answer = replica.call(&key, "/proxy/shop.rates/status/503").await;
+    let answer = replica.call(&key, "/proxy/shop.rates/ok").await;
     assert_eq!(answer.header("levee-fallback"), "upstream:shop.backup", "{answer:?}");
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "True/Ready").await;
 }

@@ -54,7 +54,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Response<Bod
     let slow = shared.state.lock().unwrap().faults.slow;
     tokio::time::sleep(slow).await;
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     match requests::answer(&head, body, &shared) {
         Answer::Whole(status, value) => {
@@ -87,7 +87,7 @@ fn watch(filter: Filter, shared: Arc<Shared>, cut: CancellationToken) -> Body {
         let line = watching.next().await?;
         Some((line.map(|line| Frame::data(Bytes::from(line))), watching))
     });
-    BodyExt::boxed_unsync(StreamBody::new(lines))
+    UnsyncBoxBody::new(StreamBody::new(lines))
 }
 
 impl Watching {
