@@ -158,3 +158,6 @@ where
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,21 @@ async fn a_fallback_leads_to_the_same_namespace() {
     assert_eq!(answer.header("levee-fallback"), "upstream:shop.backup", "{answer:?}");
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "True/Ready").await;
 }
+
+#[tokio::test]
+async fn a_list_of_several_pages_comes_whole() {
+    let scene = Scene::on_sqlite().await;
+    for number in 0..300 {
+        scene.cluster.apply("shop", &format!("upstream-{number:03}"), scene.spec());
+    }
+    let (replica, key) = replica(&scene).await;
+    for number in ["000", "249", "250", "299"] {
+        assert_eq!(
+            replica.call(&key, &format!("/proxy/shop.upstream-{number}/ok")).await.status,
+            200,
+            "{number}"
+        );
+    }
+    let asked = scene.cluster.asked();
+    assert_eq!(asked.iter().filter(|asked| asked.resource == "upstreams" && asked.verb == "list").count(), 2);
+}
