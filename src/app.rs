@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
+use crate::controller::Controller;
 use crate::error::Failure;
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
@@ -175,7 +176,8 @@ impl App {
             database::first_admin(&store, &accounts, &settings).await?;
         }
 
-        let listeners = [data_address, api_address, ops.local_addr()];
+        let mut listeners = vec![data_address, api_address, ops.local_addr()];
+        listeners.extend(controller.as_ref().and_then(Controller::api_server));
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics) };
@@ -361,7 +363,7 @@ fn cannot_bind(address: SocketAddr, setting: &'static str, source: io::Error) ->
     StartError::Bind { setting, address, source }
 }
 
-/// Every address our listeners can be reached at on this machine, as far as they are known: a call to one of them
+/// Every address these can be reached at from this machine, as far as they are known: a call to one of our listeners
 /// would come back to us.
 fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];

@@ -3,6 +3,7 @@
 //! What the API server says goes through the one door of `services::publication`, like files and what is stored. While
 //! the API server is away, what was said last stays in force.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,11 @@ impl Controller {
         );
         tasks.spawn(named);
         Self { cluster, scope, seen, standing, tasks, stop }
+    }
+
+    /// Where the API server is, if that is written as an address: no upstream may be there.
+    pub fn api_server(&self) -> Option<SocketAddr> {
+        self.cluster.address()
     }
 
     /// Gives the publisher what to begin with, once there is something: what the API server says, or while it does not

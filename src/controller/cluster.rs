@@ -1,6 +1,7 @@
 //! The API server: where it is, how long a call to it may take, and what its refusals mean.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -23,6 +24,8 @@ pub struct Cluster {
     client: Client,
     namespace: String,
     upstreams: ApiResource,
+    /// Where the API server is, if that is written as an address.
+    address: Option<SocketAddr>,
 }
 
 impl Cluster {
@@ -35,15 +38,20 @@ impl Cluster {
         // The client's own retries go on for an hour; ours are per object, and each call has its limit.
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT);
-        let namespace = config.default_namespace.clone();
+        let (namespace, address) = (config.default_namespace.clone(), address_of(&config.cluster_url));
         let client = Client::try_from(config).map_err(|error| chain(&error))?;
-        Ok(Self::new(client, namespace))
+        Ok(Self { address, ..Self::new(client, namespace) })
     }
 
     /// Over a client, with the namespace that is Levee's own.
     pub(super) fn new(client: Client, namespace: String) -> Self {
         let kind = GroupVersionKind::gvk(GROUP, VERSION, KIND);
-        Self { client, namespace, upstreams: ApiResource::from_gvk_with_plural(&kind, PLURAL) }
+        let upstreams = ApiResource::from_gvk_with_plural(&kind, PLURAL);
+        Self { client, namespace, upstreams, address: None }
+    }
+
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Levee's own namespace.
@@ -138,6 +146,12 @@ pub(super) async fn within<T>(
     }
 }
 
+fn address_of(url: &http::Uri) -> Option<SocketAddr> {
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("http") { 80 } else { 443 });
+    Some(SocketAddr::new(host.parse().ok()?, port))
+}
+
 /// What an error says, and what lies at the bottom of it.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut deepest = error.source();
@@ -147,5 +161,29 @@ fn chain(error: &dyn std::error::Error) -> String {
     match deepest.map(ToString::to_string) {
         Some(deepest) if !error.to_string().contains(&deepest) => format!("{error}: {deepest}"),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_api_server_that_is_named_by_address_is_known() {
+        let known = |url: &str| address_of(&url.parse().unwrap()).map(|address| address.to_string());
+        assert_eq!(known("https://10.96.0.1").as_deref(), Some("10.96.0.1:443"));
+        assert_eq!(known("https://[fd00::1]:6443/").as_deref(), Some("[fd00::1]:6443"));
+        assert_eq!(known("http://127.0.0.1").as_deref(), Some("127.0.0.1:80"));
+        assert_eq!(known("https://kubernetes.default.svc"), None);
+    }
+
+    #[test]
+    fn what_lies_at_the_bottom_of_an_error_is_said_once() {
+        let inner = std::io::Error::other("nobody listens");
+        let error = kube::Error::Service(Box::new(inner));
+        assert_eq!(Trouble::from(error).to_string().matches("nobody listens").count(), 1);
+        let status =
+            kube::core::Status { code: 403, message: "no".to_owned(), ..kube::core::Status::default() };
+        assert_eq!(Trouble::from(kube::Error::Api(Box::new(status))).kind, TroubleKind::Forbidden);
     }
 }

@@ -81,3 +81,14 @@ async fn what_closes_a_circle_is_refused_and_what_was_there_goes_on() {
     assert_eq!(replica.call(&key, "/proxy/shop.a/ok").await.status, 200);
     assert_eq!(replica.call(&key, "/proxy/shop.b/ok").await.status, 200);
 }
+
+#[tokio::test]
+async fn no_upstream_leads_to_the_api_server() {
+    let scene = Scene::on_sqlite().await;
+    scene.cluster.apply("shop", "rates", spec(&scene.cluster.url()));
+    let (replica, key) = replica(&scene).await;
+    let refused = replica.call(&key, "/proxy/shop.rates/api/v1/secrets").await;
+    assert_eq!(refused.status, 502, "{}", refused.text());
+    assert!(refused.text().contains("destination-refused"), "{}", refused.text());
+    assert!(scene.cluster.asked().iter().all(|asked| asked.resource != "secrets"));
+}

@@ -85,11 +85,16 @@ impl FakeCluster {
         Self { address, shared, ended }
     }
 
+    /// `http://127.0.0.1:port`
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Writes a kubeconfig that leads here.
     pub(crate) fn write_kubeconfig(&self, file: impl AsRef<Path>) {
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-            "clusters": [{ "name": "fake", "cluster": { "server": format!("http://{}", self.address) } }],
+            "clusters": [{ "name": "fake", "cluster": { "server": self.url() } }],
             "users": [{ "name": "fake", "user": {} }],
             "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "fake", "namespace": OWN } }],
         });
