@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -316,9 +316,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
-        if let Some(Err(panicked)) = wait_for(self.controlling).await {
-            tracing::error!(%panicked, "the controller ended badly");
-        }
+        kubernetes::ended(self.controlling).await;
         self.last_used.write().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
@@ -326,13 +324,6 @@ impl App {
         self.store.close().await;
         self.ops.close().await;
         tracing::info!(took = ?began.elapsed(), "stopped");
-    }
-}
-
-async fn wait_for(task: Option<JoinHandle<()>>) -> Option<Result<(), JoinError>> {
-    match task {
-        Some(task) => Some(task.await),
-        None => None,
     }
 }
 

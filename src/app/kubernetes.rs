@@ -47,6 +47,14 @@ impl Kubernetes {
     }
 }
 
+/// Waits until the lead was given back, if there is a controller.
+pub(super) async fn ended(controlling: Option<JoinHandle<()>>) {
+    let Some(controlling) = controlling else { return };
+    if let Err(panicked) = controlling.await {
+        tracing::error!(%panicked, "the controller ended badly");
+    }
+}
+
 /// Whether all is well, and what metrics have beside that.
 pub(super) fn reading(standing: &Standing) -> (bool, KubernetesReading) {
     let reading = standing.reading();
