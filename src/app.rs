@@ -19,6 +19,7 @@ use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
 use crate::controller::Controller;
 use crate::error::Failure;
+use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
@@ -103,6 +104,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     store: Store,
     redis: Option<Redis>,
+    replicas: Replicas,
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
@@ -139,6 +141,7 @@ impl App {
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
+        let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -160,6 +163,7 @@ impl App {
             publishing: Arc::clone(&publishing),
             redis: redis.clone(),
             kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
+            replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
@@ -180,7 +184,7 @@ impl App {
         listeners.extend(controller.as_ref().and_then(Controller::api_server));
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
-        let around = Surroundings { network, metrics: Arc::clone(&metrics) };
+        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -201,7 +205,7 @@ impl App {
         .map_err(StartError::Configuration)?;
 
         let limits = match settings.mode {
-            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Serve => RateLimits::shared(Arc::clone(&metrics), ring.clone(), redis.clone()),
             Mode::Dev => {
                 tracing::info!("there are no rate limits in dev");
                 RateLimits::off()
@@ -241,6 +245,7 @@ impl App {
             },
         );
         let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::clone(&publisher).watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
@@ -262,6 +267,7 @@ impl App {
             gateway,
             store,
             redis,
+            replicas: fleet.replicas,
             last_used,
             drain,
             serving,
@@ -318,6 +324,7 @@ impl App {
         self.background.close();
         kubernetes::ended(self.controlling).await;
         self.last_used.write().await;
+        self.replicas.leave().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
         }

@@ -51,6 +51,8 @@ mod hygiene;
 mod outgoing;
 /// The stages in order.
 pub mod pipeline;
+/// Stage 10.
+pub mod quota;
 /// Stage 7.
 pub mod retry;
 /// References led back through Levee.

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use super::kubernetes;
 use crate::controller::Standing;
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
+use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::Redis;
 use crate::repositories::{self, Store};
@@ -18,7 +20,9 @@ use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, Breake
 use crate::services::health::HealthService;
 use crate::services::publication::{Publisher, Source};
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -32,6 +36,7 @@ pub(super) struct Observed {
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
     pub(super) kubernetes: Option<Arc<Standing>>,
+    pub(super) replicas: Replicas,
 }
 
 /// What the ops port asks for.
@@ -54,6 +59,7 @@ impl Observed {
         let mut readings = read(&self.gateway);
         readings.connections =
             self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.replicas = self.replicas.live();
         readings.runtime = Some(runtime.metrics());
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
@@ -96,6 +102,7 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| BreakerReading {
@@ -104,6 +111,16 @@ fn read_upstream(live: &Live) -> UpstreamReading {
         })
         .collect();
     reading
+}
+
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
+    }
 }
 
 fn status(observed: &Observed) -> Value {
@@ -123,6 +140,8 @@ fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
         "upstreamFileFaults": observed.faults.lines(),
@@ -178,11 +197,24 @@ fn upstream_status(live: &Live) -> Value {
             json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

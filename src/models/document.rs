@@ -25,6 +25,7 @@ mod location;
 mod network;
 mod operation;
 mod path_template;
+mod quota;
 mod retry;
 /// The document's fields in the terms of OpenAPI and of Kubernetes.
 pub mod schema;
@@ -92,6 +93,7 @@ const SPEC: Fields = Fields {
         "retry",
         "breaker",
         "concurrency",
+        "quota",
         "cache",
         "fallback",
         "fallbackOn",
@@ -106,7 +108,6 @@ const SPEC: Fields = Fields {
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
-        ("quota", settings::QUOTA),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
         ("service", "only custom resources can name a service of the cluster"),

@@ -25,9 +25,9 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    RateLimit, RetryReason, TransitionReason,
+    QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
-pub use readings::{BreakerReading, KubernetesReading, PoolReading, Readings, UpstreamReading};
+pub use readings::{BreakerReading, KubernetesReading, PoolReading, QuotaReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;

@@ -112,6 +112,20 @@ families! {
         "Attempts waiting for a seat.";
     CONCURRENCY_LIMIT "levee_concurrency_limit" GAUGE ["upstream"]
         "Attempts allowed in flight.";
+    QUOTA_TAKES "levee_quota_takes_total" COUNTER ["upstream", "result"]
+        "Attempts that asked the quota for a token.";
+    QUOTA_ASKS "levee_quota_asks_total" COUNTER ["upstream", "result"]
+        "Questions to Redis for tokens of a quota that replicas share.";
+    QUOTA_DEGRADED "levee_quota_degraded" GAUGE ["upstream", "operation"]
+        "1 while a quota that replicas share goes without Redis, by its onStoreLoss.";
+    REPLICAS "levee_replicas" GAUGE []
+        "Replicas that live, this one included; while Redis is away as many as lived last.";
+    QUOTA_REMAINING "levee_quota_remaining" GAUGE ["upstream", "operation"]
+        "Tokens of the quota that could be taken at once; only where there is one.";
+    QUOTA_WAITING "levee_quota_waiting" GAUGE ["upstream", "operation"]
+        "Attempts waiting for a token of the quota.";
+    QUOTA_PAUSE "levee_quota_pause_seconds" GAUGE ["upstream", "operation"]
+        "What is left of a pause that the upstream asked for.";
     CREDENTIALS_ATTACHED "levee_credentials_attached" GAUGE ["upstream"]
         "1 while calls get the stored credential, 0 while they are refused for want of it; only where one is needed.";
     CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]

@@ -11,7 +11,7 @@ use super::callers::Callers;
 use super::counts::{Counts, Durations};
 use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
-    Outcome, RetryReason, TransitionReason,
+    Outcome, QuotaAsk, QuotaResult, RetryReason, TransitionReason,
 };
 
 /// The counters of one upstream.
@@ -24,6 +24,8 @@ pub struct UpstreamMetrics {
     pub(super) retries: Counts<RetryReason>,
     pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
     pub(super) cache: Counts<CacheResult>,
+    pub(super) quota: Counts<QuotaResult>,
+    pub(super) quota_asks: Counts<QuotaAsk>,
     pub(super) callers: Callers,
     breakers: Mutex<BTreeMap<String, Weak<BreakerMetrics>>>,
 }
@@ -59,6 +61,16 @@ impl UpstreamMetrics {
     /// The cache did this for a call.
     pub fn cache(&self, result: CacheResult) {
         self.cache.add(result);
+    }
+
+    /// An attempt asked the quota.
+    pub fn quota(&self, result: QuotaResult) {
+        self.quota.add(result);
+    }
+
+    /// Redis was asked for tokens of the quota.
+    pub fn quota_ask(&self, result: QuotaAsk) {
+        self.quota_asks.add(result);
     }
 
     /// The counters of one breaker, for as long as somebody holds them: a breaker keeps its handle, and its series
