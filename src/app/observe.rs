@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::kubernetes;
-use crate::controller::Standing;
+use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Reason};
@@ -35,7 +35,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
-    pub(super) kubernetes: Option<Arc<Standing>>,
+    pub(super) kubernetes: Option<Arc<controller::Standing>>,
     pub(super) replicas: Replicas,
 }
 

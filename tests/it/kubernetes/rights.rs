@@ -25,7 +25,7 @@ async fn every_right_is_used_and_no_other_is_asked_for() {
         }
     }
     // An Event that happens again raises a count, a minute later: its right is seen in the unit tests.
-    let later = ("".to_owned(), "events".to_owned(), "patch".to_owned());
+    let later = (String::new(), "events".to_owned(), "patch".to_owned());
     until("every right is used", SOON, async || {
         let used: BTreeSet<_> = scene.cluster.asked().into_iter().map(used).collect();
         let unused: Vec<_> = given.difference(&used).filter(|right| **right != later).collect();

@@ -104,7 +104,8 @@ impl FakeCluster {
     /// Makes an Upstream, or changes its `spec`.
     pub(crate) fn apply(&self, namespace: &str, name: &str, spec: Value) {
         let key = Key::of("upstreams", namespace, name);
-        let object = json!({ "apiVersion": "levee.dev/v1alpha1", "kind": "Upstream", "spec": spec });
+        let mut object = json!({ "apiVersion": "levee.dev/v1alpha1", "kind": "Upstream" });
+        object["spec"] = spec;
         self.change(|store| store.apply(key, object));
     }
 

@@ -77,7 +77,7 @@ impl Store {
         if let (Some(before), true) = (&before, object.get("status").is_none()) {
             object["status"] = before["status"].clone();
         }
-        self.write(key, before, object);
+        self.write(key, before.as_ref(), object);
     }
 
     /// Replaces the status alone.
@@ -89,7 +89,7 @@ impl Store {
         if before.as_ref() == Some(&object) {
             return before;
         }
-        self.write(key.clone(), before, object);
+        self.write(key.clone(), before.as_ref(), object);
         self.objects.get(key).cloned()
     }
 
@@ -100,7 +100,7 @@ impl Store {
         for (field, value) in patch.as_object().into_iter().flatten() {
             object[field] = value.clone();
         }
-        self.write(key.clone(), Some(before), object);
+        self.write(key.clone(), Some(&before), object);
         self.objects.get(key).cloned()
     }
 
@@ -111,11 +111,11 @@ impl Store {
         self.changes.push(Change { version: self.version, kind: "DELETED", key: key.clone(), object });
     }
 
-    fn write(&mut self, key: Key, before: Option<Value>, mut object: Value) {
+    fn write(&mut self, key: Key, before: Option<&Value>, mut object: Value) {
         self.version += 1;
         self.uids += 1;
-        let metadata = |field: &str| before.as_ref().map(|before| before["metadata"][field].clone());
-        let same_spec = before.as_ref().is_some_and(|before| before["spec"] == object["spec"]);
+        let metadata = |field: &str| before.map(|before| before["metadata"][field].clone());
+        let same_spec = before.is_some_and(|before| before["spec"] == object["spec"]);
         let generation = metadata("generation").and_then(|generation| generation.as_u64()).unwrap_or(0);
         let written = &mut object["metadata"];
         written["namespace"] = json!(key.namespace);
