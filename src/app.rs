@@ -11,7 +11,7 @@ use std::time::Duration;
 use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,12 +52,13 @@ use crate::{api, middleware};
 mod database;
 mod kubernetes;
 mod observe;
+mod previous_stop;
+mod status;
+mod sweeping;
 
 use database::Beginning;
 use kubernetes::Kubernetes;
-
-/// How often connections that idled too long and cached answers past use are dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
+use previous_stop::StopNote;
 
 /// Connections to the database.
 pub(crate) const POOL: PoolLimits =
@@ -106,6 +107,7 @@ pub struct App {
     redis: Option<Redis>,
     replicas: Replicas,
     last_used: LastUsed,
+    note: StopNote,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     /// Ends when the lead was given back.
@@ -153,14 +155,17 @@ impl App {
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
+        let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
         let kubernetes = kubernetes::find(&settings).await?;
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
+            health: Arc::clone(&health),
             connections,
             faults: file_faults.clone(),
             publishing: Arc::clone(&publishing),
+            previous_stop,
             redis: redis.clone(),
             kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
             replicas: fleet.replicas.clone(),
@@ -251,11 +256,12 @@ impl App {
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
-        background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
+        background.spawn(sweeping::sweep(Arc::clone(&gateway), stop.clone()));
         let breakers = observe::breaker_reports(&gateway);
         let controlling = controller
             .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
         health.set_ready();
+        note.running();
         let (data, api) = (data_address, api_address);
         let app = Self {
             settings,
@@ -269,6 +275,7 @@ impl App {
             redis,
             replicas: fleet.replicas,
             last_used,
+            note,
             drain,
             serving,
             controlling,
@@ -297,7 +304,7 @@ impl App {
 
     /// Runs the stopping sequence to its end: announce, serve on for a while, stop accepting, finish what is in
     /// flight, close the ops port last.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.health.set_draining();
         self.metrics.draining();
         self.gateway.stop_retrying();
@@ -319,6 +326,9 @@ impl App {
                 flights = self.flights.len(),
                 "the drain overran; the rest was cut"
             );
+            self.note.cut();
+        } else {
+            self.note.clean();
         }
         self.stop.cancel();
         self.background.close();
@@ -373,18 +383,4 @@ fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
             also.chain([listener.ip()]).map(|ip| SocketAddr::new(ip, listener.port()))
         })
         .collect()
-}
-
-/// Drops what nobody will use: connections that idled too long, cached answers past their last use.
-async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
-        let now = Instant::now();
-        for live in gateway.snapshot().all() {
-            live.sweep(now);
-        }
-        gateway.cache().sweep(now);
-    }
 }

@@ -26,7 +26,7 @@
 //! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
-//! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled | [`telemetry::metrics`] |
+//! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled. What is made of them lies in `dashboards/` | [`telemetry::metrics`] |
 //! | [`error`] | the failures every layer shares, and the table of problem types | [`error::ProblemType`] |
 //! | [`config`], [`cli`] | settings, and one file per command | [`config::Settings`], [`cli::run`] |
 //! | [`app`] | the composition root: builds everything, once, in order | [`app::App::start`] |

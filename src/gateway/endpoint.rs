@@ -56,7 +56,10 @@ impl Proxy {
                 answer.explain(id_text, Some(&live.upstream.name));
                 respond(answer)
             }
-            Err(refusal) => refused(&refusal, id_text),
+            Err(refusal) => {
+                self.gateway.gatekeeper.metrics.refused_before_a_call(refusal.kind);
+                refused(&refusal, id_text)
+            }
         }
     }
 }
@@ -101,6 +104,9 @@ async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Ans
     let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
     let answer = pipeline::run(gateway, &call, &mut body).await;
     record.outcome = answer.outcome;
+    if let Some(problem) = answer.problem {
+        call.live.metrics.problem(problem);
+    }
     record.log(&answer);
     answer
 }

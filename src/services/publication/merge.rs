@@ -158,6 +158,11 @@ impl Merged {
         self.resources.insert(id.clone(), report);
     }
 
+    /// Names of upstreams that calls cannot find, for what is wrong with them.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(|(_, entry)| !entry.in_force).map(|(name, _)| name.as_str())
+    }
+
     /// The upstreams that calls find.
     pub(super) fn in_force(&self) -> impl Iterator<Item = &Upstream> + Clone {
         self.entries.values().filter(|entry| entry.in_force).filter_map(|entry| entry.upstream.as_ref())

@@ -297,6 +297,32 @@ label! {
 }
 
 label! {
+    /// What an operator's word makes of a breaker.
+    pub enum ForcedMode {
+        /// Nothing passes.
+        Open = "forced_open",
+        /// Everything passes.
+        Closed = "forced_closed",
+        /// Everything passes, and the breaker says what it would have done.
+        MetricsOnly = "metrics_only",
+    }
+}
+
+label! {
+    /// How the process that ran here before this one ended.
+    pub enum PreviousStop {
+        /// In order, with nothing cut.
+        Clean = "clean",
+        /// In order, but its drain overran and calls were cut.
+        Cut = "cut",
+        /// In the middle of its work or of its drain.
+        Killed = "killed",
+        /// Nothing tells.
+        Unknown = "unknown",
+    }
+}
+
+label! {
     /// What limits how many requests of the control plane.
     pub enum RateLimit {
         /// An address that did not prove who it is.

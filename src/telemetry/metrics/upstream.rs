@@ -13,6 +13,8 @@ use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
     Outcome, QuotaAsk, QuotaResult, RetryReason, TransitionReason,
 };
+use super::problems::Problems;
+use crate::error::ProblemType;
 
 /// The counters of one upstream.
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub struct UpstreamMetrics {
     pub(super) retries: Counts<RetryReason>,
     pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
     pub(super) cache: Counts<CacheResult>,
+    pub(super) problems: Problems,
     pub(super) quota: Counts<QuotaResult>,
     pub(super) quota_asks: Counts<QuotaAsk>,
     pub(super) callers: Callers,
@@ -35,6 +38,11 @@ impl UpstreamMetrics {
     pub fn call(&self, method: &Method, outcome: Outcome, took: Duration) {
         self.calls.add((method.into(), outcome));
         self.call_durations[outcome.answered_by().index()].record(took);
+    }
+
+    /// Levee itself answered a call, with this.
+    pub fn problem(&self, problem: ProblemType) {
+        self.problems.add(problem);
     }
 
     /// A call of the caller that `key` tells apart arrived; `name` is asked for at its first.
