@@ -28,6 +28,8 @@ const FIELDS: &[&str] = &[
     "trustedProxies",
     "corsOrigins",
     "kubernetes",
+    "kubernetesNamespaces",
+    "kubernetesSecretNamespaces",
 ];
 
 /// Adds what the file says, and answers with everything that is wrong with its form. What a value means is judged

@@ -154,6 +154,12 @@ impl CredentialsService {
         if expected.is_some() && revision.is_some() && expected != revision {
             return Err(StoreError::Stale.into());
         }
+        if let Some(resource) = entry.resource.as_ref().filter(|resource| resource.names_secret) {
+            return Err(Failure::conflict(format!(
+                "The credential of upstream \"{name}\" comes from the Secret that {} names. Change it there.",
+                resource.id
+            )));
+        }
         let upstream = entry.upstream.as_ref();
         let binding =
             upstream.and_then(|upstream| Some(upstream.credentials.as_ref()?.binding(&upstream.url)));

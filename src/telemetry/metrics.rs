@@ -34,8 +34,8 @@ pub use labels::{
     Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, PoolReading,
-    QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, KubernetesReading,
+    PoolReading, QuotaReading, Readings, UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 

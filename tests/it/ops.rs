@@ -8,10 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 use http_body_util::Full;
-use tempfile::TempDir;
 
 use crate::support::client::{self, request};
-use crate::support::issuer::ApiServer;
+use crate::support::cluster::FakeCluster;
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::{Behaviour, Gate, Misbehaving, Reply};
 use crate::support::redis::RedisServer;
@@ -89,11 +88,12 @@ async fn every_metric_that_telemetry_names_appears() {
         "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
     );
     let redis = RedisServer::start().await;
-    let (api_server, folder) = (ApiServer::start().await, TempDir::new().unwrap());
-    std::fs::write(folder.path().join("kubeconfig"), api_server.kubeconfig()).unwrap();
+    let (cluster, folder) = (FakeCluster::start().await, tempfile::tempdir().unwrap());
+    let kubeconfig = folder.path().join("kubeconfig");
+    cluster.write_kubeconfig(&kubeconfig);
     let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")))
         .env("LEVEE_KUBERNETES", "on")
-        .env("KUBECONFIG", folder.path().join("kubeconfig").display().to_string())
+        .env("KUBECONFIG", kubeconfig.display().to_string())
         .env("LEVEE_REDIS_URL", redis.url())
         .start()
         .await;

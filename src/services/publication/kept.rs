@@ -3,7 +3,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::{KeptResource, Published};
 use crate::identity::ring::KeyRing;
 use crate::models::registration::Stored;
 use crate::services::sealed_file::{Form, KeptError, SealedFile};
@@ -12,6 +14,25 @@ use crate::services::sealed_file::{Form, KeptError, SealedFile};
 mod format;
 
 const FORM: Form = Form { name: "levee-snapshot", magic: "levee snapshot 1\n", field: "snapshot" };
+
+/// What is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// What the database said.
+    pub stored: Arc<Stored>,
+    /// What the cluster said; none where no cluster is asked.
+    pub resources: Option<Arc<Vec<KeptResource>>>,
+}
+
+impl Kept {
+    pub(super) fn of(published: &Published) -> Self {
+        Self { stored: Arc::clone(&published.stored), resources: published.resources.clone() }
+    }
+
+    pub(super) fn is_of(&self, published: &Published) -> bool {
+        self.stored.revision == published.stored.revision && self.resources == published.resources
+    }
+}
 
 /// The folder it is kept in.
 pub struct KeptState(SealedFile);
@@ -28,14 +49,14 @@ impl KeptState {
     }
 
     /// What was kept last; none when nothing ever was.
-    pub fn read(&self) -> Result<Option<Stored>, KeptError> {
+    pub fn read(&self) -> Result<Option<Kept>, KeptError> {
         let Some(text) = self.0.read()? else { return Ok(None) };
         format::read(&text).map(Some).ok_or(KeptError::Foreign)
     }
 
     /// Replaces what was kept, in one step: whoever reads finds the one or the other.
-    pub fn write(&self, stored: &Stored) -> io::Result<()> {
-        self.0.write(&format::write(stored))
+    pub fn write(&self, kept: &Kept) -> io::Result<()> {
+        self.0.write(&format::write(kept))
     }
 }
 
