@@ -4,11 +4,10 @@
 //! and closes last.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -32,8 +31,7 @@ use crate::models::routes::Routes;
 use crate::redis::{self, Redis};
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
-use crate::server::planes::Planes;
-use crate::server::{Drain, Limits, Server};
+use crate::server::{Drain, Server};
 use crate::services::audit::AuditService;
 use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
@@ -53,6 +51,7 @@ use crate::{api, middleware};
 mod database;
 mod issuers;
 mod kubernetes;
+mod listening;
 mod observe;
 mod previous_stop;
 mod spans;
@@ -61,6 +60,7 @@ mod sweeping;
 
 use database::Beginning;
 use kubernetes::Kubernetes;
+use listening::{bind, cannot_bind, own_addresses, serve};
 use previous_stop::StopNote;
 use spans::Exporting;
 
@@ -369,41 +369,3 @@ impl App {
 
 /// Liveness fails when the main runtime has not run its heartbeat for this long.
 const LIVENESS: Duration = Duration::from_secs(10);
-
-fn serve(
-    proxy: Proxy,
-    control: impl Endpoint<Output = Response> + 'static,
-    drain: &Drain,
-    data: Server,
-    api: Option<Server>,
-) -> Vec<JoinHandle<()>> {
-    match api {
-        Some(api) => vec![
-            tokio::spawn(data.run(Planes::calls_only(proxy), drain.clone())),
-            tokio::spawn(api.run(control, drain.clone())),
-        ],
-        None => vec![tokio::spawn(data.run(Planes::both(proxy, control), drain.clone()))],
-    }
-}
-
-fn bind(address: SocketAddr, setting: &'static str) -> Result<Server, StartError> {
-    Server::bind(address, Limits::default()).map_err(|source| cannot_bind(address, setting, source))
-}
-
-fn cannot_bind(address: SocketAddr, setting: &'static str, source: io::Error) -> StartError {
-    StartError::Bind { setting, address, source }
-}
-
-/// Every address these can be reached at from this machine, as far as they are known: a call to one of our listeners
-/// would come back to us.
-fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
-    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-    listeners
-        .iter()
-        .flat_map(|listener| {
-            let unspecified = listener.ip().is_unspecified();
-            let also = loopback.into_iter().filter(move |_| unspecified);
-            also.chain([listener.ip()]).map(|ip| SocketAddr::new(ip, listener.port()))
-        })
-        .collect()
-}

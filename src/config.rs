@@ -243,14 +243,6 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn switch(&mut self, setting: Setting) -> Option<bool> {
-        self.read(setting, "on or off", |text| match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        })
-    }
-
     fn namespaces(&mut self, setting: Setting) -> Option<Vec<String>> {
         self.read(setting, "a list of namespaces such as shop,payments", |text| {
             let listed = text.split(',').map(str::trim).filter(|name| !name.is_empty());

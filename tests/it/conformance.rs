@@ -54,7 +54,7 @@ fn case(rule: &'static str, lines: &[&str], fate: Fate) -> Case {
 
 fn case_of(rule: &'static str, first: impl Into<Behaviour>, fate: Fate) -> Case {
     let second = match fate {
-        Fate::Confirmed => Reply { body: Default::default(), ..reply(304, &[]) },
+        Fate::Confirmed => Reply { body: bytes::Bytes::new(), ..reply(304, &[]) },
         Fate::Reused | Fate::Asked => Reply { body: "second".into(), ..reply(200, &[]) },
     };
     let (asks_first, asks_second) = (Vec::new(), Vec::new());
