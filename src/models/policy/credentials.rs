@@ -45,6 +45,15 @@ impl Credentials {
         }
     }
 
+    /// The origins that the secret, or what it is exchanged for, is sent to.
+    pub fn origins(&self, url: &BaseUrl) -> Vec<String> {
+        let token_server = match self {
+            Self::Header { .. } | Self::Basic { .. } => None,
+            Self::OAuth2(OAuth2 { token_url, .. }) => Some(token_url.origin()),
+        };
+        std::iter::once(url.origin()).chain(token_server).collect()
+    }
+
     /// Where the secret, or what it is exchanged for, may go, `url` being the upstream's: the origins, and the place in a
     /// request. A stored secret is sealed with this text: whoever changes one of them makes it unreadable, and changing
     /// it back readable. The place is part of it because upstreams echo some headers (`X-Request-Id`, `Origin`): moved
