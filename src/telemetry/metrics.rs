@@ -31,7 +31,8 @@ pub use labels::{
     Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, KubernetesReading, PoolReading, QuotaReading, Readings,
+    UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
