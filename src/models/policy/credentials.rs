@@ -45,6 +45,14 @@ impl Credentials {
         }
     }
 
+    /// The origins the secret, or what it is exchanged for, is sent to.
+    pub fn origins(&self, url: &BaseUrl) -> Vec<String> {
+        match self {
+            Self::Header { .. } | Self::Basic { .. } => vec![url.origin()],
+            Self::OAuth2(OAuth2 { token_url, .. }) => vec![url.origin(), token_url.origin()],
+        }
+    }
+
     /// Where the secret, or what it is exchanged for, may go, `url` being the upstream's: the origins, and the place in a
     /// request. A stored secret is sealed with this text: whoever changes one of them makes it unreadable, and changing
     /// it back readable. The place is part of it because upstreams echo some headers (`X-Request-Id`, `Origin`): moved
