@@ -148,17 +148,17 @@ impl CredentialsService {
         let published = self.publisher.published();
         let entry = published.merged.entries.get(name);
         let entry = entry.ok_or_else(|| Failure::not_found(format!("There is no upstream \"{name}\".")))?;
-        // One of a file has no revision: who may write the file may send the secret anywhere.
-        let revision = entry.registration.as_ref().filter(|_| entry.source == Source::Api);
-        let revision = revision.map(|registration| registration.revision);
-        if expected.is_some() && revision.is_some() && expected != revision {
-            return Err(StoreError::Stale.into());
-        }
         if let Some(resource) = entry.resource.as_ref().filter(|resource| resource.names_secret) {
             return Err(Failure::conflict(format!(
                 "The credential of upstream \"{name}\" comes from the Secret that {} names. Change it there.",
                 resource.id
             )));
+        }
+        // One of a file has no revision: who may write the file may send the secret anywhere.
+        let revision = entry.registration.as_ref().filter(|_| entry.source == Source::Api);
+        let revision = revision.map(|registration| registration.revision);
+        if expected.is_some() && revision.is_some() && expected != revision {
+            return Err(StoreError::Stale.into());
         }
         let upstream = entry.upstream.as_ref();
         let binding =

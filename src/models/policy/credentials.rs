@@ -45,13 +45,12 @@ impl Credentials {
         }
     }
 
-    /// The origins that the secret, or what it is exchanged for, is sent to.
+    /// The origins the secret, or what it is exchanged for, is sent to.
     pub fn origins(&self, url: &BaseUrl) -> Vec<String> {
-        let token_server = match self {
-            Self::Header { .. } | Self::Basic { .. } => None,
-            Self::OAuth2(OAuth2 { token_url, .. }) => Some(token_url.origin()),
-        };
-        std::iter::once(url.origin()).chain(token_server).collect()
+        match self {
+            Self::Header { .. } | Self::Basic { .. } => vec![url.origin()],
+            Self::OAuth2(OAuth2 { token_url, .. }) => vec![url.origin(), token_url.origin()],
+        }
     }
 
     /// Where the secret, or what it is exchanged for, may go, `url` being the upstream's: the origins, and the place in a

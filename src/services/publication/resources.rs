@@ -198,13 +198,10 @@ impl Version {
     /// stays the same disturbs nothing.
     fn with_secret(mut self, secret: &ClusterSecret, ring: &KeyRing) -> Self {
         let before = self.sealed.take();
-        let url = &self.upstream.url;
-        let bound = self.upstream.credentials.as_ref();
-        let bound = bound.map(|credentials| (credentials.binding(url), credentials.origins(url)));
-        let kept = |sealed: &SealedSecret| {
-            bound.as_ref().is_some_and(|(binding, _)| sealed.credential.binding == *binding)
-        };
-        (self.secret, self.sealed) = match (secret, &bound) {
+        let binding =
+            self.upstream.credentials.as_ref().map(|credentials| credentials.binding(&self.upstream.url));
+        let kept = |sealed: &SealedSecret| Some(&sealed.credential.binding) == binding.as_ref();
+        (self.secret, self.sealed) = match (secret, &binding) {
             (ClusterSecret::Unnamed, _) | (_, None) => (SecretStanding::Unnamed, None),
             (ClusterSecret::Unread(why), _) => match before.filter(kept) {
                 Some(sealed) => (SecretStanding::Attached, Some(sealed)),
@@ -213,8 +210,8 @@ impl Version {
             (ClusterSecret::Closed, _) => (SecretStanding::Closed, None),
             (ClusterSecret::Missing, _) => (SecretStanding::Missing, None),
             (ClusterSecret::NoSuchKey, _) => (SecretStanding::NoSuchKey, None),
-            (ClusterSecret::Found { value, version, origins }, Some((binding, needed))) => {
-                if let Some(missing) = not_allowed(needed, origins) {
+            (ClusterSecret::Found { value, version, origins }, Some(binding)) => {
+                if let Some(missing) = not_allowed(&self.upstream, origins) {
                     (SecretStanding::Unbound(missing), None)
                 } else {
                     let same = before.filter(|sealed| kept(sealed) && sealed.version == *version);
@@ -228,10 +225,11 @@ impl Version {
     }
 }
 
-/// The origins that the Secret's owner has not named.
-fn not_allowed(needed: &[String], named: &[String]) -> Option<String> {
-    let missing: Vec<&str> =
-        needed.iter().filter(|origin| !named.contains(origin)).map(String::as_str).collect();
+/// The origins its secret is sent to that the Secret's owner has not named.
+fn not_allowed(upstream: &Upstream, named: &[String]) -> Option<String> {
+    let sent_to = upstream.credentials.as_ref().map(|credentials| credentials.origins(&upstream.url));
+    let mut missing = sent_to.unwrap_or_default();
+    missing.retain(|origin| !named.contains(origin));
     (!missing.is_empty()).then(|| missing.join(" "))
 }
 

@@ -55,9 +55,8 @@ fn typed(desk: &Desk, arguments: &[&str], answers: &[(&str, &str)]) -> (Option<i
     }
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines: Vec<_> = answers.iter().map(|(prompt, typed)| format!("{prompt}\t{typed}\n")).collect();
-    let lines = lines.concat();
-    child.stdin.take().expect("it is piped").write_all(lines.as_bytes()).unwrap();
+    let lines: Vec<String> = answers.iter().map(|(prompt, typed)| format!("{prompt}\t{typed}\n")).collect();
+    child.stdin.take().expect("it is piped").write_all(lines.concat().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let shown = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     (output.status.code(), shown.concat())
