@@ -8,8 +8,6 @@ use super::kept::Kept;
 
 /// It is written at most this often.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
-/// After this it is tried again where it could not be written.
-const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// After this it is tried again where it could not be written.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
