@@ -10,6 +10,7 @@ use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
 
 mod check;
+mod crds;
 mod database;
 pub(crate) mod dev;
 mod healthcheck;
@@ -50,6 +51,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
         format: DocumentFormat,
     },
+    /// Print the custom resource definitions
+    Crds,
     /// Manage users with no server; passwords come from a prompt or standard input, never from an argument
     User(user::Arguments),
     /// Ask the ops port whether this process is ready
@@ -133,6 +136,15 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
+    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's [default: off]
+    #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
+    kubernetes: Option<String>,
+    /// Namespaces whose Upstreams count [default: all]
+    #[arg(long, env = "LEVEE_KUBERNETES_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_namespaces: Option<String>,
+    /// Namespaces whose Secrets an Upstream's secretRef may name, beside Levee's own
+    #[arg(long, env = "LEVEE_KUBERNETES_SECRET_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_secret_namespaces: Option<String>,
 }
 
 impl SettingArguments {
@@ -161,6 +173,9 @@ impl SettingArguments {
             (Setting::BootstrapAdminPassword, &self.bootstrap_admin_password),
             (Setting::TrustedProxies, &self.trusted_proxies),
             (Setting::CorsOrigins, &self.cors_origins),
+            (Setting::Kubernetes, &self.kubernetes),
+            (Setting::KubernetesNamespaces, &self.kubernetes_namespaces),
+            (Setting::KubernetesSecretNamespaces, &self.kubernetes_secret_namespaces),
         ];
         for (setting, text) in merged {
             // An empty variable is how Helm and compose files say "not set".
@@ -195,6 +210,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
+        Command::Crds => crds::run(),
         Command::User(arguments) => user::run(arguments),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }

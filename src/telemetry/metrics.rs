@@ -31,8 +31,8 @@ pub use labels::{
     Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, PoolReading, QuotaReading, Readings,
-    UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, KubernetesReading, PoolReading,
+    QuotaReading, Readings, UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 

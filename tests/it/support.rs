@@ -4,6 +4,8 @@
 
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
+/// A Kubernetes API server in this process.
+pub(crate) mod cluster;
 /// Replicas over one database.
 pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.

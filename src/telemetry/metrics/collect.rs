@@ -57,6 +57,12 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     if let Some(fleet) = &readings.fleet_cache {
         families.extend(fleet_cache(fleet));
     }
+    if let Some(kubernetes) = &readings.kubernetes {
+        families.extend([
+            single(&family::LEADER, f64::from(u8::from(kubernetes.leading))),
+            single(&family::WATCH_LAST_EVENT, kubernetes.last_event),
+        ]);
+    }
     if let Some(runtime) = &readings.runtime {
         families.extend([
             single(&family::TOKIO_WORKERS, runtime.num_workers() as f64),
