@@ -42,7 +42,9 @@ pub fn definition() -> Value {
 
 /// The definition as YAML.
 pub fn to_yaml() -> String {
-    yaml_serde::to_string(&definition()).expect("a JSON value is a YAML value")
+    let text = yaml_serde::to_string(&definition()).expect("a JSON value is a YAML value");
+    // To kubectl and Helm, which read YAML 1.1, a bare `on` is a boolean, and the field would be called `true`.
+    text.replace(" on:\n", " 'on':\n")
 }
 
 fn columns() -> Value {

@@ -17,7 +17,7 @@ SECRETS = {
     "levee-redis": {"redis-url": os.environ.get("LEVEE_TEST_REDIS", "")},
     "levee-database": {"database-url": os.environ.get("LEVEE_TEST_POSTGRES", "")},
 }
-QUICK = ("--set", "drain.delaySeconds=1,drain.timeoutSeconds=5")
+QUICK = ("--set", "kubernetes.enabled=false,drain.delaySeconds=1,drain.timeoutSeconds=5")
 
 
 @pytest.fixture

@@ -34,6 +34,15 @@ snapshotDir: /var/lib/levee/snapshot
 {{- if .Values.redis.existingSecret }}
 redisPrefix: {{ .Values.redis.prefix | quote }}
 {{- end }}
+{{- if .Values.kubernetes.enabled }}
+kubernetes: "on"
+{{- with .Values.kubernetes.namespaces }}
+kubernetesNamespaces: {{ toJson . }}
+{{- end }}
+{{- with .Values.kubernetes.secretNamespaces }}
+kubernetesSecretNamespaces: {{ toJson . }}
+{{- end }}
+{{- end }}
 {{- with .Values.bootstrapAdmin.email }}
 bootstrapAdminEmail: {{ . | quote }}
 {{- end }}

@@ -12,6 +12,9 @@ LEVEE_LOG_FORMAT: config.logFormat
 LEVEE_DATABASE_URL: database
 LEVEE_REDIS_URL: redis
 LEVEE_REDIS_PREFIX: redis.prefix
+LEVEE_KUBERNETES: kubernetes.enabled
+LEVEE_KUBERNETES_NAMESPACES: kubernetes.namespaces
+LEVEE_KUBERNETES_SECRET_NAMESPACES: kubernetes.secretNamespaces
 LEVEE_SECRET_KEYS: secretKeys
 LEVEE_SNAPSHOT_DIR: snapshot
 LEVEE_BOOTSTRAP_ADMIN_EMAIL: bootstrapAdmin.email
