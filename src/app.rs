@@ -168,7 +168,6 @@ impl App {
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
-        let kubernetes = kubernetes::find(&settings).await?;
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -281,6 +280,7 @@ impl App {
         let breakers = observe::breaker_reports(&gateway);
         let controlling = controller
             .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
+        issuers.begin(&background, stop.clone()).await;
         health.set_ready();
         note.running();
         let (data, api) = (data_address, api_address);
