@@ -11,12 +11,13 @@ use std::time::Duration;
 use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
+use crate::controller::Controller;
 use crate::error::Failure;
 use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
@@ -49,17 +50,17 @@ use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
+mod kubernetes;
 mod observe;
 mod previous_stop;
 mod spans;
 mod status;
+mod sweeping;
 
 use database::Beginning;
+use kubernetes::Kubernetes;
 use previous_stop::StopNote;
 use spans::Exporting;
-
-/// How often connections that idled too long and cached answers past use are dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
 pub(crate) const POOL: PoolLimits =
@@ -111,6 +112,8 @@ pub struct App {
     note: StopNote,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
+    /// Ends when the lead was given back.
+    controlling: Option<JoinHandle<()>>,
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
@@ -159,6 +162,7 @@ impl App {
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
+        let kubernetes = kubernetes::find(&settings).await?;
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -168,22 +172,26 @@ impl App {
             publishing: Arc::clone(&publishing),
             previous_stop,
             redis: redis.clone(),
+            kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
             replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
+        let controller = kubernetes.map(|kubernetes| kubernetes.start(&background, &stop));
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
-        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
+        let last_kept = kept.as_ref().and_then(database::read_kept);
+        let beginning = database::beginning(&store, settings.mode, last_kept.as_ref()).await?;
         let passwords = Passwords::new();
         let accounts = Accounts::new(store.clone(), passwords.clone());
         if matches!(beginning, Beginning::Database) {
             database::first_admin(&store, &accounts, &settings).await?;
         }
 
-        let listeners = [data_address, api_address, ops.local_addr()];
+        let mut listeners = vec![data_address, api_address, ops.local_addr()];
+        listeners.extend(controller.as_ref().and_then(Controller::api_server));
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
         let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
@@ -196,6 +204,9 @@ impl App {
             files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
             kept,
         });
+        if let Some(controller) = &controller {
+            controller.begin(&publisher, last_kept.and_then(|kept| kept.resources)).await;
+        }
         let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
         match beginning {
             Beginning::Database => publishing.load().await,
@@ -247,11 +258,14 @@ impl App {
         let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
         background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(Arc::clone(&publisher).watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
-        background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
+        background.spawn(sweeping::sweep(Arc::clone(&gateway), stop.clone()));
+        let breakers = observe::breaker_reports(&gateway);
+        let controlling = controller
+            .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
         health.set_ready();
         note.running();
         let (data, api) = (data_address, api_address);
@@ -270,6 +284,7 @@ impl App {
             note,
             drain,
             serving,
+            controlling,
             background,
             flights,
             stop,
@@ -324,6 +339,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        kubernetes::ended(self.controlling).await;
         self.last_used.write().await;
         self.exporting.finish().await;
         self.replicas.leave().await;
@@ -363,7 +379,7 @@ fn cannot_bind(address: SocketAddr, setting: &'static str, source: io::Error) ->
     StartError::Bind { setting, address, source }
 }
 
-/// Every address our listeners can be reached at on this machine, as far as they are known: a call to one of them
+/// Every address these can be reached at from this machine, as far as they are known: a call to one of our listeners
 /// would come back to us.
 fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
     let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
@@ -375,18 +391,4 @@ fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
             also.chain([listener.ip()]).map(|ip| SocketAddr::new(ip, listener.port()))
         })
         .collect()
-}
-
-/// Drops what nobody will use: connections that idled too long, cached answers past their last use.
-async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
-        let now = Instant::now();
-        for live in gateway.snapshot().all() {
-            live.sweep(now);
-        }
-        gateway.cache().sweep(now);
-    }
 }

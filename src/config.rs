@@ -73,6 +73,12 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API: `https://console.example.com`.
     pub cors_origins: Vec<String>,
+    /// Whether custom resources of a cluster are watched.
+    pub kubernetes: bool,
+    /// Namespaces whose Upstreams count; empty: those of the whole cluster.
+    pub kubernetes_namespaces: Vec<String>,
+    /// Namespaces whose Secrets may be read beside those of Levee's own.
+    pub kubernetes_secret_namespaces: Vec<String>,
     /// Where spans go; nowhere unless the standard variables of OpenTelemetry name an endpoint.
     pub traces: Option<TraceSettings>,
 }
@@ -115,6 +121,11 @@ impl Settings {
             bootstrap_admin_password: reader.secret(Setting::BootstrapAdminPassword),
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
+            kubernetes: reader.switch(Setting::Kubernetes).unwrap_or(false),
+            kubernetes_namespaces: reader.namespaces(Setting::KubernetesNamespaces).unwrap_or_default(),
+            kubernetes_secret_namespaces: reader
+                .namespaces(Setting::KubernetesSecretNamespaces)
+                .unwrap_or_default(),
             traces: None,
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
@@ -222,6 +233,21 @@ impl Reader<'_> {
                 self.faults.extend(faults.iter().map(|fault| format!("{}: {fault}", given.place)));
             })
             .ok()
+    }
+
+    fn switch(&mut self, setting: Setting) -> Option<bool> {
+        self.read(setting, "on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })
+    }
+
+    fn namespaces(&mut self, setting: Setting) -> Option<Vec<String>> {
+        self.read(setting, "a list of namespaces such as shop,payments", |text| {
+            let listed = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            listed.map(|name| source::is_label(name).then(|| name.to_owned())).collect()
+        })
     }
 
     fn origins(&mut self, setting: Setting) -> Option<Vec<String>> {

@@ -5,9 +5,9 @@
 //! A caller asks `http://levee/proxy/{upstream}/…` with its ordinary HTTP client. Levee finds the upstream in an
 //! immutable [snapshot](gateway::snapshot), takes the call through the stages of the upstream's policy, and answers
 //! with the upstream's own response, a stored one, a fallback, or a problem of its own; headers say which and why.
-//! Upstreams come from files, which are watched, and from the control plane's API, which keeps them in SQLite or PostgreSQL
-//! with users, service accounts, keys, sealed credentials and an audit list. There are three listeners: calls, the
-//! control plane, and health with metrics.
+//! Upstreams come from files, which are watched, from a Kubernetes cluster, whose custom resources are, and from the control
+//! plane's API, which keeps them in SQLite or PostgreSQL with users, service accounts, keys, sealed credentials and an
+//! audit list. There are three listeners: calls, the control plane, and health with metrics.
 //!
 //! # Code map
 //!
@@ -23,6 +23,7 @@
 //! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
 //! | [`fleet`] | which replicas live | [`fleet::Fleet`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
+//! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
 //! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled. What is made of metrics lies in `dashboards/` | [`telemetry::metrics`], [`telemetry::traces`] |
@@ -77,7 +78,8 @@
 //! # An upstream's change
 //!
 //! 1. [`Publisher::watch`](services::publication::Publisher::watch) sees, within a quarter of a second, that a file is
-//!    another one, or within half a second that the database's revision is.
+//!    another one, or within half a second that the database's revision is. The [`Controller`](controller::Controller) hears
+//!    of a custom resource at once; one that is wrong keeps its last good version in force and is told so in its status.
 //! 2. [`models::document::read_documents`] reads every document and names each fault by line and field;
 //!    [`models::document::check_together`] judges the set: repeated names, fallbacks to nobody or in a circle.
 //! 3. Any fault: it is logged, shown in `/status`, counted, and nothing else happens.
@@ -106,6 +108,9 @@ pub mod fleet;
 pub mod repositories;
 /// The control plane's rules, in plain values.
 pub mod services;
+
+/// Upstreams of a Kubernetes cluster.
+pub mod controller;
 
 /// The control plane over HTTP.
 pub mod api;

@@ -14,6 +14,7 @@ def rows():
         ("Process", process()),
         ("What is in force", published()),
         ("Database", database()),
+        ("Kubernetes", kubernetes()),
         ("Control plane", control_plane()),
     ]
 
@@ -142,6 +143,23 @@ def database():
             "Connections of the pools", "In use and idle, and the most there may be, in all replicas.", "short",
             query(f"sum by (pool, state) (levee_pool_connections{{{OF}}})", "{{pool}} {{state}}"),
             alert="LeveeDatabasePoolSaturated",
+        ),
+    ]
+
+
+def kubernetes():
+    """The cluster that is watched, where one is."""
+    return [
+        states(
+            "Leader", "Who writes status and Events of custom resources. Empty where no cluster is watched.",
+            query(f"levee_leader{{{OF}}}", "{{instance}}"),
+            {0: ("follows", "blue"), 1: ("leads", "green")}, width=12, height=8, alert="LeveeNoLeader",
+        ),
+        lines(
+            "Silence of the watch", "Since the Kubernetes API last said anything to a replica, bookmarks included. Empty where "
+            "no cluster is watched.", "s",
+            query(f"time() - levee_kubernetes_watch_last_event_timestamp_seconds{{{OF}}}", "{{instance}}"),
+            limits=[600], alert="LeveeWatchStale",
         ),
     ]
 

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::kubernetes;
 use super::status;
 use crate::cache;
+use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{self, Mode, Reason};
@@ -39,6 +41,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) kubernetes: Option<Arc<controller::Standing>>,
     pub(super) replicas: Replicas,
     pub(super) previous_stop: PreviousStop,
 }
@@ -73,6 +76,8 @@ fn read(observed: &Observed) -> Readings {
     let database = publisher.is_some_and(|publisher| publisher.away().is_none());
     let mut dependencies = vec![("database", database)];
     dependencies.extend(observed.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+    let watching = observed.kubernetes.as_ref().map(|standing| kubernetes::reading(standing));
+    dependencies.extend(watching.map(|(up, _)| ("kubernetes", up)));
     Readings {
         cache: CacheReading {
             bytes: cache.bytes,
@@ -84,6 +89,7 @@ fn read(observed: &Observed) -> Readings {
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
+        kubernetes: watching.map(|(_, reading)| reading),
         pools: publisher.map_or_else(Vec::new, pools),
         runtime: None,
         silence: observed.health.silence(),
@@ -186,14 +192,21 @@ pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
 
 /// The API's view of the breakers.
 pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
+    BreakersService::new(store.clone(), Arc::clone(publisher), breaker_reports(gateway))
+}
+
+/// Every breaker of this process as it stands when asked.
+pub(super) fn breaker_reports(
+    gateway: &Arc<Gateway>,
+) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
     let gateway = Arc::clone(gateway);
-    BreakersService::new(store.clone(), Arc::clone(publisher), move || {
+    move || {
         let snapshot = gateway.snapshot();
         let reports = |live: &Arc<Live>| {
             live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
         };
         snapshot.all().flat_map(reports).collect()
-    })
+    }
 }
 
 fn report(upstream: &str, lane: &Lane) -> BreakerReport {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::kubernetes;
 use super::observe::Observed;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
-use crate::services::publication::Publisher;
+use crate::services::publication::{Publisher, Source};
 
 /// What is wrong now.
 mod problems;
@@ -28,12 +29,14 @@ pub(super) fn status(observed: &Observed) -> Value {
             "revision": snapshot.revision,
             "ageSeconds": snapshot.applied.map(|applied| applied.elapsed().as_secs()),
             "onDisk": publisher.and_then(Publisher::kept),
+            "wholeOnDisk": publisher.is_some_and(Publisher::kept_all),
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
+        "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -63,7 +66,8 @@ fn redis_status(redis: &Redis) -> Value {
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.
 fn stored_faults(publisher: &Publisher) -> Vec<Value> {
     let now = publisher.published();
-    let faulty = now.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    let of_api = now.merged.entries.iter().filter(|(_, entry)| entry.source == Source::Api);
+    let faulty = of_api.filter(|(_, entry)| !entry.faults.is_empty());
     faulty
         .map(|(name, entry)| {
             let lines = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));

@@ -37,8 +37,8 @@ pub struct Vault<'a> {
 
 impl<'a> Vault<'a> {
     /// Secrets sealed under keys of this ring.
-    pub fn new(ring: &'a KeyRing, sealed: &'a [SealedCredential]) -> Self {
-        let sealed = sealed.iter().map(|sealed| (sealed.upstream.as_str(), sealed)).collect();
+    pub fn new(ring: &'a KeyRing, sealed: impl IntoIterator<Item = &'a SealedCredential>) -> Self {
+        let sealed = sealed.into_iter().map(|sealed| (sealed.upstream.as_str(), sealed)).collect();
         Self { ring, sealed }
     }
 

@@ -144,6 +144,12 @@ impl CredentialsService {
         let published = self.publisher.published();
         let entry = published.merged.entries.get(name);
         let entry = entry.ok_or_else(|| Failure::not_found(format!("There is no upstream \"{name}\".")))?;
+        if let Some(resource) = entry.resource.as_ref().filter(|resource| resource.names_secret) {
+            return Err(Failure::conflict(format!(
+                "The credential of upstream \"{name}\" comes from the Secret that {} names. Change it there.",
+                resource.id
+            )));
+        }
         let upstream = entry.upstream.as_ref();
         let binding =
             upstream.and_then(|upstream| Some(upstream.credentials.as_ref()?.binding(&upstream.url)));

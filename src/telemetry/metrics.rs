@@ -32,7 +32,8 @@ pub use labels::{
     Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, KubernetesReading, PoolReading, QuotaReading, Readings,
+    UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 

@@ -14,6 +14,7 @@ mod drain;
 mod fixtures;
 mod fleet;
 mod keys;
+mod kubernetes;
 mod load;
 mod ops;
 mod policy;

@@ -4,6 +4,8 @@
 
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
+/// A Kubernetes API server in this process.
+pub(crate) mod cluster;
 /// A receiver of spans.
 pub(crate) mod collector;
 /// Replicas over one database.

@@ -48,6 +48,11 @@ pub(super) fn problems(observed: &Observed, upstreams: &[&Arc<Live>]) -> Vec<Val
         let detail = format!("Redis has been away for {since} s: {}", away.reason);
         found.push(Problem::here("LeveeDependencyDown", detail));
     }
+    let troubles = observed.kubernetes.iter().flat_map(|standing| standing.reading().troubles);
+    for trouble in troubles {
+        let detail = format!("the Kubernetes API cannot be watched: {trouble}");
+        found.push(Problem::here("LeveeDependencyDown", detail));
+    }
     let faults = observed.faults.lines().len();
     if faults > 0 {
         let detail = format!("the last edit of the upstream files is held back: {faults} faults");

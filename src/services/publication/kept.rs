@@ -5,7 +5,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::{KeptResource, Published};
 use crate::identity::envelope::{self, OpenError, Sealed};
 use crate::identity::ring::KeyRing;
 use crate::models::registration::Stored;
@@ -35,6 +37,25 @@ pub enum KeptError {
     Sealed(#[from] OpenError),
 }
 
+/// What is kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// What the database said.
+    pub stored: Arc<Stored>,
+    /// What the cluster said; none where no cluster is asked.
+    pub resources: Option<Arc<Vec<KeptResource>>>,
+}
+
+impl Kept {
+    pub(super) fn of(published: &Published) -> Self {
+        Self { stored: Arc::clone(&published.stored), resources: published.resources.clone() }
+    }
+
+    pub(super) fn is_of(&self, published: &Published) -> bool {
+        self.stored.revision == published.stored.revision && self.resources == published.resources
+    }
+}
+
 /// The folder it is kept in.
 pub struct KeptState {
     folder: PathBuf,
@@ -53,7 +74,7 @@ impl KeptState {
     }
 
     /// What was kept last; none when nothing ever was.
-    pub fn read(&self) -> Result<Option<Stored>, KeptError> {
+    pub fn read(&self) -> Result<Option<Kept>, KeptError> {
         let bytes = match fs::read(self.file()) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -68,9 +89,9 @@ impl KeptState {
     }
 
     /// Replaces what was kept, in one step: whoever reads finds the one or the other.
-    pub fn write(&self, stored: &Stored) -> io::Result<()> {
+    pub fn write(&self, kept: &Kept) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let sealed = envelope::seal_bytes(&self.ring, FIELD, &format::write(stored));
+        let sealed = envelope::seal_bytes(&self.ring, FIELD, &format::write(kept));
         let fresh = self.folder.join(format!(".{FILE}.{}", std::process::id()));
         let written = write_through(&fresh, &sealed).and_then(|()| fs::rename(&fresh, self.file()));
         if written.is_err() {

@@ -58,6 +58,12 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         single(&family::FILES_VALID, f64::from(u8::from(metrics.files_valid.load(Relaxed)))),
         single(&family::DRAINING, f64::from(u8::from(metrics.draining.load(Relaxed)))),
     ]);
+    if let Some(kubernetes) = &readings.kubernetes {
+        families.extend([
+            single(&family::LEADER, f64::from(u8::from(kubernetes.leading))),
+            single(&family::WATCH_LAST_EVENT, kubernetes.last_event),
+        ]);
+    }
     if let Some(runtime) = &readings.runtime {
         families.extend([
             single(&family::TOKIO_WORKERS, runtime.num_workers() as f64),

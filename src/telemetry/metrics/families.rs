@@ -168,6 +168,10 @@ families! {
         "Versions of the watched upstream files that took effect.";
     DEPENDENCY_UP "levee_dependency_up" GAUGE ["dependency"]
         "1 while it answers.";
+    LEADER "levee_leader" GAUGE []
+        "1 while this replica leads; only where a cluster is watched.";
+    WATCH_LAST_EVENT "levee_kubernetes_watch_last_event_timestamp_seconds" GAUGE []
+        "When the Kubernetes API last said anything on a watch, bookmarks included, Unix time; 0 before that.";
     POOL_CONNECTIONS "levee_pool_connections" GAUGE ["pool", "state"]
         "Connections to the database, in use and idle, and the limit of their pool.";
     DRAINING "levee_draining" GAUGE []

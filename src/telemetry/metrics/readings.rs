@@ -17,8 +17,10 @@ pub struct Readings {
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
-    /// What we stand on, and whether it answers: `database`, and `redis` where one is named.
+    /// What we stand on, and whether it answers: `database`; `redis` and `kubernetes` where there is one.
     pub dependencies: Vec<(&'static str, bool)>,
+    /// The cluster, where one is watched.
+    pub kubernetes: Option<KubernetesReading>,
     /// The pools of connections to the database.
     pub pools: Vec<PoolReading>,
     /// The main runtime's `Handle::metrics()`.
@@ -53,6 +55,15 @@ pub struct ConnectionsReading {
     pub idle: usize,
     /// Opened since the upstream was registered.
     pub dialled: u64,
+}
+
+/// The state of the controller.
+#[derive(Debug, Clone, Copy)]
+pub struct KubernetesReading {
+    /// When the Kubernetes API last said anything on a watch, seconds of Unix time.
+    pub last_event: f64,
+    /// This replica leads.
+    pub leading: bool,
 }
 
 /// The state of one pool of connections.

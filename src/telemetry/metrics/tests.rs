@@ -37,6 +37,7 @@ fn readings(names: &[&str]) -> Readings {
     };
     Readings {
         dependencies: vec![("database", true)],
+        kubernetes: Some(KubernetesReading { last_event: 1.5, leading: true }),
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         replicas: 3,
         cache: CacheReading { bytes: 42, capacity: 100, entries: 3, evicted: 7 },
