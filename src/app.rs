@@ -138,7 +138,7 @@ impl App {
         let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
-        let cluster = issuers::Cluster::of(&settings).await?;
+        let kubernetes = kubernetes::find(&settings).await?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
         let api = settings.api_listen.map(|address| bind(address, "LEVEE_API_LISTEN")).transpose()?;
         let data_address = data.local_addr();
@@ -154,7 +154,8 @@ impl App {
         let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
         let authenticator = Authenticator::new(tokens.clone());
-        let (authenticator, issuers) = cluster.trusted_by(authenticator, &settings, &ring, &metrics);
+        let client = kubernetes.as_ref().map(Kubernetes::client);
+        let (authenticator, issuers) = issuers::trusting(authenticator, client, &settings, &ring, &metrics);
         let anonymous = match settings.mode {
             Mode::Dev => Anonymous::FromThisMachine,
             Mode::Serve => Anonymous::Refused,
@@ -276,7 +277,6 @@ impl App {
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweeping::sweep(Arc::clone(&gateway), stop.clone()));
-        issuers.begin(&background, stop.clone()).await;
         let breakers = observe::breaker_reports(&gateway);
         let controlling = controller
             .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));

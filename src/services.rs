@@ -17,8 +17,6 @@ pub mod health;
 pub mod identity;
 /// Keys of other issuers.
 pub mod issuers;
-/// How the Kubernetes API is reached.
-pub mod kubernetes;
 /// The one door out.
 pub mod publication;
 /// Taking cached answers out of use.

@@ -174,6 +174,7 @@ async fn an_api_server_that_is_away_keeps_nobody_from_calling() {
     let mut deployment = trusting(&api_server, &server).await;
     deployment.env("LEVEE_SNAPSHOT_DIR", deployment.path("kept"));
     let replica = deployment.replica().await;
+    until("all is on disk", SOON, async || replica.status().await["snapshot"]["wholeOnDisk"] == true).await;
     api_server.stop().await;
     let fresh = |account: &str| key.token("payments", account, &none());
     assert_eq!(get(&replica, "payments", "levee-key", &fresh("a")).await.status, 200);

@@ -92,7 +92,6 @@ async fn every_metric_that_telemetry_names_appears() {
     let kubeconfig = folder.path().join("kubeconfig");
     cluster.write_kubeconfig(&kubeconfig);
     let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")))
-        .env("LEVEE_REDIS_URL", redis.url())
         .env("LEVEE_KUBERNETES", "on")
         .env("KUBECONFIG", kubeconfig.display().to_string())
         .env("LEVEE_REDIS_URL", redis.url())
