@@ -50,6 +50,7 @@ use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
 mod database;
+mod issuers;
 mod kubernetes;
 mod observe;
 mod previous_stop;
@@ -133,6 +134,7 @@ impl App {
         let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
+        let kubernetes = kubernetes::find(&settings).await?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
         let api = settings.api_listen.map(|address| bind(address, "LEVEE_API_LISTEN")).transpose()?;
         let data_address = data.local_addr();
@@ -145,7 +147,9 @@ impl App {
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
-        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let authenticator = Authenticator::new(tokens.clone());
+        let client = kubernetes.as_ref().map(Kubernetes::client);
+        let (authenticator, issuers) = issuers::trusting(authenticator, client, &settings, &ring, &metrics);
         let anonymous = match settings.mode {
             Mode::Dev => Anonymous::FromThisMachine,
             Mode::Serve => Anonymous::Refused,
@@ -157,7 +161,6 @@ impl App {
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
-        let kubernetes = kubernetes::find(&settings).await?;
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -167,6 +170,7 @@ impl App {
             publishing: Arc::clone(&publishing),
             previous_stop,
             redis: redis.clone(),
+            issuers: issuers.keys(),
             kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
             replicas: fleet.replicas.clone(),
         });
@@ -260,6 +264,7 @@ impl App {
         let breakers = observe::breaker_reports(&gateway);
         let controlling = controller
             .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
+        issuers.begin(&background, stop.clone()).await;
         health.set_ready();
         note.running();
         let (data, api) = (data_address, api_address);

@@ -136,7 +136,7 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
-    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's [default: off]
+    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's, and know its service accounts [default: off]
     #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
     kubernetes: Option<String>,
     /// Namespaces whose Upstreams count [default: all]

@@ -72,7 +72,7 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API: `https://console.example.com`.
     pub cors_origins: Vec<String>,
-    /// Whether custom resources of a cluster are watched.
+    /// Whether custom resources of a cluster are watched, and tokens of its service accounts count.
     pub kubernetes: bool,
     /// Namespaces whose Upstreams count; empty: those of the whole cluster.
     pub kubernetes_namespaces: Vec<String>,

@@ -18,7 +18,7 @@
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
 //! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
-//! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
+//! | [`identity`] | passwords, tokens of ours and of other issuers, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`], [`identity::issuer`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
 //! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
 //! | [`fleet`] | which replicas live | [`fleet::Fleet`] |

@@ -43,6 +43,11 @@ impl Kubernetes {
         Arc::clone(&self.standing)
     }
 
+    /// For whoever else asks the cluster something.
+    pub(super) fn client(&self) -> kube::Client {
+        self.cluster.client()
+    }
+
     pub(super) fn start(self, tasks: &TaskTracker, stop: &CancellationToken) -> Controller {
         Controller::start(self.cluster, self.scope, self.standing, tasks.clone(), stop.clone())
     }

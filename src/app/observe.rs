@@ -22,11 +22,12 @@ use crate::server::OpenConnections;
 use crate::server::ops::{Health, Sources};
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
+use crate::services::issuers::IssuerKeys;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, Listener, Metrics, PoolReading,
-    PreviousStop, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, IssuerReading, Listener, Metrics,
+    PoolReading, PreviousStop, QuotaReading, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -41,6 +42,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) issuers: Vec<Arc<IssuerKeys>>,
     pub(super) kubernetes: Option<Arc<controller::Standing>>,
     pub(super) replicas: Replicas,
     pub(super) previous_stop: PreviousStop,
@@ -89,6 +91,7 @@ fn read(observed: &Observed) -> Readings {
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
+        issuers: observed.issuers.iter().map(|keys| read_issuer(keys)).collect(),
         kubernetes: watching.map(|(_, reading)| reading),
         pools: publisher.map_or_else(Vec::new, pools),
         runtime: None,
@@ -96,6 +99,11 @@ fn read(observed: &Observed) -> Readings {
         left_out: publisher.map_or(0, |publisher| publisher.published().merged.left_out().count()),
         previous_stop: Some(observed.previous_stop),
     }
+}
+
+fn read_issuer(keys: &IssuerKeys) -> IssuerReading {
+    let report = keys.report();
+    IssuerReading { name: report.name, keys: report.keys, fetched: report.fetched }
 }
 
 fn pools(publisher: &Publisher) -> Vec<PoolReading> {

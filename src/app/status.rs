@@ -8,6 +8,7 @@ use super::kubernetes;
 use super::observe::Observed;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
+use crate::services::issuers::IssuerKeys;
 use crate::services::publication::{Publisher, Source};
 
 /// What is wrong now.
@@ -36,6 +37,7 @@ pub(super) fn status(observed: &Observed) -> Value {
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
+        "issuers": observed.issuers.iter().map(|keys| issuer_status(keys)).collect::<Vec<_>>(),
         "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
@@ -51,6 +53,18 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+fn issuer_status(keys: &IssuerKeys) -> Value {
+    let report = keys.report();
+    let age = report.fetched.map(|fetched| fetched.elapsed().unwrap_or_default().as_secs());
+    json!({
+        "name": report.name,
+        "issuer": report.issuer,
+        "keys": report.keys,
+        "keysAgeSeconds": age,
+        "failing": report.failing,
+    })
 }
 
 /// `null` in `/status` where no Redis was named.

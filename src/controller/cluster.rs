@@ -54,6 +54,11 @@ impl Cluster {
         self.address
     }
 
+    /// The client it is asked by, with no retries of its own.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Levee's own namespace.
     pub fn namespace(&self) -> &str {
         &self.namespace

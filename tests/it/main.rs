@@ -15,6 +15,7 @@ mod fixtures;
 mod fleet;
 mod keys;
 mod kubernetes;
+mod kubernetes_tokens;
 mod load;
 mod ops;
 mod policy;

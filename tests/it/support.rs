@@ -10,6 +10,8 @@ pub(crate) mod cluster;
 pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.
 pub(crate) mod httpbin;
+/// The part of a Kubernetes API server that issues tokens.
+pub(crate) mod issuer;
 /// The real binary.
 pub(crate) mod levee;
 /// A server that breaks in every way a test asks for.

@@ -184,6 +184,12 @@ families! {
         "Requests the control plane refused, by the limit that was reached.";
     AUTH_FAILURES "levee_auth_failures_total" COUNTER ["reason"]
         "Credentials, logins and refreshes refused, on both planes.";
+    ISSUER_FETCHES "levee_issuer_fetches_total" COUNTER ["issuer", "result"]
+        "Times an issuer of tokens was asked for its keys.";
+    ISSUER_KEYS "levee_issuer_keys" GAUGE ["issuer"]
+        "Keys of an issuer that tokens are verified with.";
+    ISSUER_KEYS_FETCHED "levee_issuer_keys_fetched_timestamp_seconds" GAUGE ["issuer"]
+        "When an issuer's keys were fetched, Unix time; 0 while there are none.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
     BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]

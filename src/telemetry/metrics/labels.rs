@@ -63,6 +63,8 @@ macro_rules! label {
     };
 }
 
+pub(super) use label;
+
 label! {
     /// How a call ended.
     pub enum Outcome {

@@ -1,6 +1,6 @@
 //! What components say about themselves at the moment of a scrape.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::RuntimeMetrics;
 
@@ -23,6 +23,8 @@ pub struct Readings {
     pub kubernetes: Option<KubernetesReading>,
     /// The pools of connections to the database.
     pub pools: Vec<PoolReading>,
+    /// Other issuers whose tokens count.
+    pub issuers: Vec<IssuerReading>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
     /// Since when the main runtime has given no sign of life.
@@ -55,6 +57,17 @@ pub struct ConnectionsReading {
     pub idle: usize,
     /// Opened since the upstream was registered.
     pub dialled: u64,
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, Copy)]
+pub struct IssuerReading {
+    /// What we call it.
+    pub name: &'static str,
+    /// How many there are.
+    pub keys: usize,
+    /// When they were fetched.
+    pub fetched: Option<SystemTime>,
 }
 
 /// The state of the controller.

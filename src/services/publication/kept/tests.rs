@@ -1,5 +1,6 @@
 //! What was kept is read back, and nothing else is.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
@@ -122,7 +123,7 @@ fn what_is_damaged_or_foreign_is_refused() {
     let kept = KeptState::new(folder.path().to_owned(), ring());
     kept.write(&state()).unwrap();
     let whole = fs::read(kept.file()).unwrap();
-    for cut in [0, 5, MAGIC.len(), MAGIC.len() + 1, whole.len() / 2, whole.len() - 1] {
+    for cut in [0, 5, FORM.magic.len(), FORM.magic.len() + 1, whole.len() / 2, whole.len() - 1] {
         fs::write(kept.file(), &whole[..cut]).unwrap();
         assert!(kept.read().is_err(), "cut after {cut}");
     }
