@@ -4,11 +4,10 @@
 //! and closes last.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -24,22 +23,22 @@ use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::snapshot::Surroundings;
-use crate::gateway::transport::Network;
+use crate::gateway::transport::{Network, Service};
 use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
-use crate::server::planes::Planes;
-use crate::server::{Drain, Limits, Server};
+use crate::server::{Drain, Server};
 use crate::services::audit::AuditService;
 use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
@@ -52,14 +51,18 @@ use crate::{api, middleware};
 mod database;
 mod issuers;
 mod kubernetes;
+mod listening;
 mod observe;
 mod previous_stop;
+mod spans;
 mod status;
 mod sweeping;
 
 use database::Beginning;
 use kubernetes::Kubernetes;
+use listening::{bind, cannot_bind, own_addresses, serve};
 use previous_stop::StopNote;
+use spans::Exporting;
 
 /// Connections to the database.
 pub(crate) const POOL: PoolLimits =
@@ -116,6 +119,7 @@ pub struct App {
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
+    exporting: Exporting,
 }
 
 impl App {
@@ -142,6 +146,8 @@ impl App {
 
         let health = Health::new(LIVENESS);
         let metrics = Arc::new(Metrics::new(crate::VERSION, crate::REVISION));
+        let (traces, exporting) = spans::start(settings.traces.as_ref(), &metrics)
+            .map_err(|fault| StartError::Configuration(vec![fault]))?;
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
@@ -155,7 +161,9 @@ impl App {
             Mode::Serve => Anonymous::Refused,
         };
         let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
-        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
+        let http_cache = HttpCache::shared(cache::default_capacity(), &ring.cache_secret(), redis.clone());
+        let gateway = Gateway::new(gatekeeper, http_cache, flights.clone());
+        gateway.cache().share_with_the_fleet(&background, &stop);
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
@@ -191,8 +199,14 @@ impl App {
 
         let mut listeners = vec![data_address, api_address, ops.local_addr()];
         listeners.extend(controller.as_ref().and_then(Controller::api_server));
-        let network =
-            Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
+        let depended =
+            store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
+        let network = Network::beside(
+            depended.map(|(host, port)| Service { host, port }).collect(),
+            settings.allowed_cidrs.clone(),
+            own_addresses(&listeners),
+            background.clone(),
+        );
         let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
@@ -237,6 +251,7 @@ impl App {
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: observe::breakers(&gateway, &store, &publisher),
+            purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
             audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
@@ -248,12 +263,13 @@ impl App {
                 identity,
                 limits,
                 metrics: Arc::clone(&metrics),
+                traces: traces.clone(),
                 routes: Routes::new(api::templates()),
                 trusted_proxies: settings.trusted_proxies.clone(),
                 cors_origins: settings.cors_origins.clone(),
             },
         );
-        let serving = serve(Proxy::new(Arc::clone(&gateway)), control, &drain, data, api);
+        let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
         background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(Arc::clone(&publisher).watch(stop.clone()));
@@ -287,6 +303,7 @@ impl App {
             background,
             flights,
             stop,
+            exporting,
         };
         tracing::info!(data = %app.data, api = %app.api, ops = %app.ops.local_addr(), "ready");
         Ok(app)
@@ -339,6 +356,7 @@ impl App {
         self.background.close();
         kubernetes::ended(self.controlling).await;
         self.last_used.write().await;
+        self.exporting.finish().await;
         self.replicas.leave().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
@@ -351,41 +369,3 @@ impl App {
 
 /// Liveness fails when the main runtime has not run its heartbeat for this long.
 const LIVENESS: Duration = Duration::from_secs(10);
-
-fn serve(
-    proxy: Proxy,
-    control: impl Endpoint<Output = Response> + 'static,
-    drain: &Drain,
-    data: Server,
-    api: Option<Server>,
-) -> Vec<JoinHandle<()>> {
-    match api {
-        Some(api) => vec![
-            tokio::spawn(data.run(Planes::calls_only(proxy), drain.clone())),
-            tokio::spawn(api.run(control, drain.clone())),
-        ],
-        None => vec![tokio::spawn(data.run(Planes::both(proxy, control), drain.clone()))],
-    }
-}
-
-fn bind(address: SocketAddr, setting: &'static str) -> Result<Server, StartError> {
-    Server::bind(address, Limits::default()).map_err(|source| cannot_bind(address, setting, source))
-}
-
-fn cannot_bind(address: SocketAddr, setting: &'static str, source: io::Error) -> StartError {
-    StartError::Bind { setting, address, source }
-}
-
-/// Every address these can be reached at from this machine, as far as they are known: a call to one of our listeners
-/// would come back to us.
-fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
-    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-    listeners
-        .iter()
-        .flat_map(|listener| {
-            let unspecified = listener.ip().is_unspecified();
-            let also = loopback.into_iter().filter(move |_| unspecified);
-            also.chain([listener.ip()]).map(|ip| SocketAddr::new(ip, listener.port()))
-        })
-        .collect()
-}

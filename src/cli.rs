@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::source::{Given, Setting};
 use crate::config::{Mode, Settings};
+use crate::telemetry::traces::TraceSettings;
 
 mod check;
 mod crds;
@@ -23,6 +24,10 @@ mod user;
 
 /// Bad usage or configuration (BSD `EX_USAGE`); every problem was listed and nothing was started.
 pub const BAD_USAGE: u8 = 64;
+
+/// They are not Levee's own variables, so they are no flags.
+const TRACES_HELP: &str =
+    "Traces are exported by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT is set; its standard siblings count, too.";
 
 /// As `--version` shows it.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("LEVEE_GIT_REVISION"), ")");
@@ -70,6 +75,7 @@ enum DocumentFormat {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = TRACES_HELP)]
 struct ServeArguments {
     #[command(flatten)]
     settings: SettingArguments,
@@ -136,7 +142,8 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
-    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's, and know its service accounts [default: off]
+    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's, and take the tokens of its
+    /// service accounts [default: off]
     #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
     kubernetes: Option<String>,
     /// Namespaces whose Upstreams count [default: all]
@@ -183,7 +190,9 @@ impl SettingArguments {
                 given.add(setting, text, format!("{} (or its flag)", setting.variable()));
             }
         }
-        resolve(mode, &given, faults)
+        let traces = TraceSettings::read(|name| std::env::var(name).ok());
+        let traces = traces.map_err(|found| faults.extend(found)).ok().flatten();
+        resolve(mode, &given, faults).map(|settings| Settings { traces, ..settings })
     }
 }
 

@@ -16,6 +16,7 @@ use crate::models::document::{Rules, Unsaid};
 use crate::models::user::Email;
 use crate::redis;
 use crate::telemetry::logs::{self, LogFormat};
+use crate::telemetry::traces::TraceSettings;
 
 /// Where settings come from.
 pub mod source;
@@ -72,7 +73,9 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may use the API: `https://console.example.com`.
     pub cors_origins: Vec<String>,
-    /// Whether custom resources of a cluster are watched, and tokens of its service accounts count.
+    /// Where spans go; nowhere unless the standard variables of OpenTelemetry name an endpoint.
+    pub traces: Option<TraceSettings>,
+    /// Whether custom resources of a cluster are watched, and its tokens prove service accounts.
     pub kubernetes: bool,
     /// Namespaces whose Upstreams count; empty: those of the whole cluster.
     pub kubernetes_namespaces: Vec<String>,
@@ -118,6 +121,7 @@ impl Settings {
             bootstrap_admin_password: reader.secret(Setting::BootstrapAdminPassword),
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
+            traces: None,
             kubernetes: reader.switch(Setting::Kubernetes).unwrap_or(false),
             kubernetes_namespaces: reader.namespaces(Setting::KubernetesNamespaces).unwrap_or_default(),
             kubernetes_secret_namespaces: reader
@@ -193,6 +197,14 @@ impl Reader<'_> {
         })
     }
 
+    fn switch(&mut self, setting: Setting) -> Option<bool> {
+        self.read(setting, "a switch: on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })
+    }
+
     fn secret(&mut self, setting: Setting) -> Option<SecretString> {
         self.given.get(setting).map(|given| SecretString::from(given.text.as_str()))
     }
@@ -229,14 +241,6 @@ impl Reader<'_> {
                 self.faults.extend(faults.iter().map(|fault| format!("{}: {fault}", given.place)));
             })
             .ok()
-    }
-
-    fn switch(&mut self, setting: Setting) -> Option<bool> {
-        self.read(setting, "on or off", |text| match text {
-            "on" => Some(true),
-            "off" => Some(false),
-            _ => None,
-        })
     }
 
     fn namespaces(&mut self, setting: Setting) -> Option<Vec<String>> {

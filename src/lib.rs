@@ -16,7 +16,7 @@
 //! | module | what it is | begin with |
 //! | --- | --- | --- |
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
-//! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
+//! | [`cache`] | the rules of HTTP caching, the memory level, the level in Redis, the log of purges | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
 //! | [`identity`] | passwords, tokens of ours and of other issuers, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`], [`identity::issuer`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
@@ -26,7 +26,7 @@
 //! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
-//! | [`telemetry`] | logs and metrics; the only place a metric's name is spelled. What is made of them lies in `dashboards/` | [`telemetry::metrics`] |
+//! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled. What is made of metrics lies in `dashboards/` | [`telemetry::metrics`], [`telemetry::traces`] |
 //! | [`error`] | the failures every layer shares, and the table of problem types | [`error::ProblemType`] |
 //! | [`config`], [`cli`] | settings, and one file per command | [`config::Settings`], [`cli::run`] |
 //! | [`app`] | the composition root: builds everything, once, in order | [`app::App::start`] |
@@ -39,14 +39,14 @@
 //!    [`cache`] and nothing above them (the import table), and reads one atomic pointer to find its upstream
 //!    ([`gateway::Gateway::snapshot`]) and one to know its caller ([`identity::directory`]).
 //! 2. What says who the caller is to Levee (a key or token of ours, its address, `Forwarded`, `X-Forwarded-*`, `Levee-*`) never reaches an
-//!    upstream: the gateway's `hygiene`. Logs and metrics hold no header, path or query of a call: `Record` in
-//!    [`gateway::endpoint`], and label values that are enumerations.
+//!    upstream: the gateway's `hygiene`. Logs, metrics and traces hold no header, path or query of a call: `Record` in
+//!    [`gateway::endpoint`], label values that are enumerations, and a route for a span's name.
 //! 3. A permit is given back when its holder is dropped, be the call finished, cancelled or panicked: the breaker's
 //!    [`Permit`](gateway::breaker::Permit), the [seats](gateway::bulkhead), the flight's `Lead`, and a
 //!    [`Token`](gateway::quota::Token) that was not used. The first two travel with the response body.
 //! 4. What Levee itself refuses never counts as an upstream's failure: the gateway's `attempt` settles as a failure
 //!    only what was on the wire. A failure says whose it is where it arises ([`gateway::failure::Origin`]).
-//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), queues by the policy
+//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), what waits for Redis in number and bytes, queues by the policy
 //!    ([`gateway::bulkhead`]) or [`gateway::quota::LINE`], a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
 //!    `maxBody`, connections and request heads by [`server::Limits`], labels by enumeration and a cap of upstreams.
 //! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the
@@ -121,7 +121,7 @@ pub mod middleware;
 /// Listeners, connections, the drain, the ops port.
 pub mod server;
 
-/// Logs and metrics.
+/// Logs, metrics and traces.
 pub mod telemetry;
 
 /// The failures every layer shares.

@@ -14,10 +14,12 @@ use self::measured::Measured;
 use self::rate_limit::RateLimit;
 use self::request_id::RequestId;
 use self::security_headers::SecurityHeaders;
+use self::traced::Traced;
 use crate::models::routes::Routes;
 use crate::services::identity::IdentityService;
 use crate::services::rate_limits::RateLimits;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Traces;
 
 /// A line for every request.
 pub mod access_log;
@@ -37,6 +39,8 @@ pub mod rate_limit;
 pub mod request_id;
 /// What browsers may do with an answer.
 pub mod security_headers;
+/// A span for every request.
+pub mod traced;
 
 /// What the layers stand on.
 pub struct Around {
@@ -46,6 +50,8 @@ pub struct Around {
     pub limits: RateLimits,
     /// Counts answers.
     pub metrics: Arc<Metrics>,
+    /// Traces requests.
+    pub traces: Traces,
     /// Names paths.
     pub routes: Routes,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -54,7 +60,7 @@ pub struct Around {
     pub cors_origins: Vec<String>,
 }
 
-/// Wraps the control plane. Read from the bottom, as a request passes: it gets a name, an address and, if it carries
+/// Wraps the control plane. Read from the bottom, as a request passes: it gets a name, a span, an address and, if it carries
 /// proof, a principal, none of which refuses anybody; it is logged and counted; and then, each before anything the next
 /// ones would do: security headers, compression, other origins, the rate limit. Inside, the handlers' signatures ask who
 /// may, and only then is a body read and judged.
@@ -67,9 +73,10 @@ pub fn control_plane<E: Endpoint + 'static>(endpoint: E, around: Around) -> impl
         .boxed()
         .with(SecurityHeaders)
         .with(Measured::new(around.metrics, around.routes.clone()))
-        .with(AccessLog::new(around.routes))
+        .with(AccessLog::new(around.routes.clone()))
         .with(Identify::new(around.identity))
         .with(ClientAddress::new(&around.trusted_proxies))
+        .with(Traced::new(around.traces, around.routes))
         .boxed()
         .with(RequestId)
 }
@@ -89,6 +96,7 @@ mod tests {
             identity: IdentityService::of_nobody(Arc::clone(&metrics)),
             limits: RateLimits::local(Arc::clone(&metrics)),
             metrics,
+            traces: Traces::off(),
             routes: Routes::new(["/api/v1/auth/login".to_owned()]),
             trusted_proxies: Vec::new(),
             cors_origins: vec!["https://console.example.com".to_owned()],

@@ -19,6 +19,8 @@ pub mod identity;
 pub mod issuers;
 /// The one door out.
 pub mod publication;
+/// Taking cached answers out of use.
+pub mod purges;
 /// How much each client may ask.
 pub mod rate_limits;
 /// Upstreams over the API.

@@ -22,6 +22,7 @@ use levee::identity::ring::KeyRing;
 use levee::identity::token::Tokens;
 use levee::models::document::{Rules, Unsaid, read_documents};
 use levee::telemetry::metrics::Metrics;
+use levee::telemetry::traces::Traces;
 use poem::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -87,7 +88,7 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
     let vault = Vault::new(&ring, &[]);
     let snapshot = Snapshot::compile(1, upstreams, &vault, &Snapshot::default(), &around);
     gateway.publish(snapshot.expect("a snapshot"));
-    (Proxy::new(Arc::clone(&gateway)), gateway)
+    (Proxy::new(Arc::clone(&gateway), Traces::off()), gateway)
 }
 
 /// An upstream that says the same to everything, and as little as possible.

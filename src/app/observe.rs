@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::kubernetes;
 use super::status;
-use crate::cache;
+use crate::cache::{self, FleetReading};
 use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
@@ -26,8 +26,8 @@ use crate::services::issuers::IssuerKeys;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, IssuerReading, Listener, Metrics,
-    PoolReading, PreviousStop, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, ForcedMode, IssuerReading, Listener,
+    Metrics, PoolReading, PreviousStop, QuotaReading, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -88,6 +88,7 @@ fn read(observed: &Observed) -> Readings {
             evicted: cache.evicted,
         },
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
+        fleet_cache: observed.gateway.cache().fleet_reading().as_ref().map(read_fleet),
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
@@ -127,6 +128,19 @@ fn runways(gateway: &Gateway, snapshot: &Snapshot) -> Runways {
         return Runways::new();
     }
     gateway.cache().runways(Instant::now(), |operation| ages.get(operation).copied())
+}
+
+fn read_fleet(fleet: &FleetReading) -> FleetCacheReading {
+    FleetCacheReading {
+        looks: fleet.looks.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        writes: fleet.writes.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        applied: fleet.log.applied,
+        lost_track: fleet.log.lost_track,
+        lag_seconds: fleet.log.lag_seconds,
+        silent_seconds: fleet.log.silent_seconds,
+        blind: fleet.log.blind,
+        outbox: fleet.log.outbox,
+    }
 }
 
 /// `maxAge` of its `stale` fallback.

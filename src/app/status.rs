@@ -1,11 +1,13 @@
 //! `/status`: what is wrong now, and the state of every part, for a person in a hurry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::kubernetes;
 use super::observe::Observed;
+use crate::cache::FleetReading;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
 use crate::services::issuers::IssuerKeys;
@@ -34,10 +36,12 @@ pub(super) fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "credentialsByKey": publisher.map(credentials_by_key).unwrap_or_default(),
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "issuers": observed.issuers.iter().map(|keys| issuer_status(keys)).collect::<Vec<_>>(),
+        "fleetCache": observed.gateway.cache().fleet_reading().as_ref().map(fleet_status),
         "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
@@ -53,6 +57,15 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// How many stored credentials each key of the ring holds: one that holds none can be retired.
+fn credentials_by_key(publisher: &Publisher) -> BTreeMap<String, usize> {
+    let mut held = BTreeMap::new();
+    for credential in &publisher.published().stored.credentials {
+        *held.entry(credential.kid.clone()).or_default() += 1;
+    }
+    held
 }
 
 fn issuer_status(keys: &IssuerKeys) -> Value {
@@ -75,6 +88,16 @@ fn redis_status(redis: &Redis) -> Value {
             json!({ "up": false, "reason": away.reason, "forSeconds": away.since.elapsed().as_secs() })
         }
     }
+}
+
+/// `null` where replicas share no cache.
+fn fleet_status(fleet: &FleetReading) -> Value {
+    json!({
+        "inStep": fleet.log.in_step,
+        "blind": fleet.log.blind,
+        "silentSeconds": fleet.log.silent_seconds,
+        "outbox": fleet.log.outbox,
+    })
 }
 
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.

@@ -44,7 +44,7 @@ pub enum Setting {
     TrustedProxies,
     /// Origins whose pages may use the API.
     CorsOrigins,
-    /// Whether custom resources are watched.
+    /// The cluster around us.
     Kubernetes,
     /// Whose Upstreams count.
     KubernetesNamespaces,

@@ -20,6 +20,7 @@ use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind};
 use super::upload::Upload;
 use crate::models::policy::Cause;
 use crate::telemetry::metrics::AttemptResult;
+use crate::telemetry::traces::{self, Peer};
 
 /// An answered attempt: headers are here, the body streams.
 pub(super) struct Exchange {
@@ -32,15 +33,17 @@ pub(super) struct Exchange {
 /// Makes one attempt of a call. What was not touched of the request's body comes back with the failure.
 pub(super) async fn attempt(
     call: &Call,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
     upload: &Upload,
+    number: u32,
 ) -> Result<Exchange, (Failure, Option<RequestBody>)> {
     let (lane, deadline) = (&call.lane, call.deadline.inner);
     let (permit, seat) = match admit(call).await {
         Ok(admitted) => admitted,
         Err(failure) => return Err((failure, Some(request.into_body()))),
     };
-    let mut in_flight = InFlight::start(call, upload, permit, seat);
+    let mut in_flight = InFlight::start(call, upload, permit, seat, number);
+    in_flight.inject_trace(&mut request);
     let connect = lane.policy.timeout.connect.min(deadline.saturating_duration_since(in_flight.started));
     let sending = call.live.transport.send(request, connect);
     match wait_for_headers(sending, &mut in_flight, deadline).await {
@@ -60,11 +63,14 @@ pub(super) async fn attempt(
 /// Stages 9 to 11: the breaker's permit, a token of the quota, a seat.
 async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
     let lane = &call.lane;
-    let ask = || lane.breaker.try_acquire(call.caller.key).map_err(|rejected| circuit_open(&rejected));
+    let ask = || lane.breaker.try_acquire(call.caller.key).map_err(|rejected| circuit_open(call, &rejected));
     let mut permit = ask()?;
     let mut token = None;
     while let Some(quota) = lane.quota.as_ref().filter(|_| token.is_none()) {
-        match quota.take(call.deadline.inner, || permit.is_current()).await {
+        let began = Instant::now();
+        let answer = quota.take(call.deadline.inner, || permit.is_current()).await;
+        tell_of_quota(call, began.elapsed(), answer.as_ref().err());
+        match answer {
             Ok(granted) => token = Some(granted),
             Err(NoToken::Refused(shortage, after)) => return Err(quota_exhausted(shortage, after)),
             Err(NoToken::Overtaken) => {
@@ -73,7 +79,7 @@ async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
             }
         }
     }
-    let seat = lane.bulkhead.enter(call.deadline.remaining()).await.map_err(overloaded)?;
+    let seat = take_seat(call).await.map_err(overloaded)?;
     if !permit.is_current() {
         // It opened while this attempt waited in line; asking again gives the honest reason.
         drop(permit);
@@ -122,7 +128,38 @@ fn timed_out(waited: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, "http_response_timeout", detail)
 }
 
-fn circuit_open(rejected: &Rejected) -> Failure {
+/// A token that was at hand is not worth a word.
+fn tell_of_quota(call: &Call, waited: Duration, refused: Option<&NoToken>) {
+    let result = match refused {
+        None => "token",
+        Some(NoToken::Refused(Shortage::Tokens, _)) => "exhausted",
+        Some(NoToken::Refused(Shortage::Paused, _)) => "paused",
+        Some(NoToken::Refused(Shortage::Room, _)) => "queue_full",
+        Some(NoToken::Overtaken) => return,
+    };
+    if refused.is_some() || waited >= Duration::from_millis(1) {
+        call.trace.quota(&call.live.upstream.name, waited, result);
+    }
+}
+
+async fn take_seat(call: &Call) -> Result<Seat, NoSeat> {
+    let bulkhead = &call.lane.bulkhead;
+    if let Some(seat) = bulkhead.enter_now() {
+        return Ok(seat);
+    }
+    let began = Instant::now();
+    let seat = bulkhead.enter(call.deadline.remaining()).await;
+    let result = match &seat {
+        Ok(_) => "seat",
+        Err(NoSeat::QueueFull) => "queue_full",
+        Err(NoSeat::WaitedTooLong) => "waited_too_long",
+    };
+    call.trace.queued(&call.live.upstream.name, began.elapsed(), result);
+    seat
+}
+
+fn circuit_open(call: &Call, rejected: &Rejected) -> Failure {
+    call.trace.breaker_refused(&call.live.upstream.name, rejected.why.as_str());
     let detail =
         format!("The circuit breaker of this upstream lets no calls through: {}.", rejected.why.as_str());
     Failure::new(FailureKind::CircuitOpen, "destination_unavailable", detail)
@@ -179,15 +216,33 @@ struct InFlight<'a> {
     /// When the upstream's time began: at the start, or later with what the caller sent last.
     clock: Instant,
     limit: Duration,
+    /// Taken when it is settled.
+    span: traces::Attempt,
 }
 
 impl<'a> InFlight<'a> {
-    fn start(call: &'a Call, upload: &'a Upload, mut permit: Permit, seat: Seat) -> Self {
+    fn start(call: &'a Call, upload: &'a Upload, mut permit: Permit, seat: Seat, number: u32) -> Self {
         let started = Instant::now();
         let limit = call.lane.attempt_limit(&call.method, &call.headers);
         permit.start_clock(started);
         permit.expect_end_by((started + limit).min(call.deadline.inner));
-        Self { call, upload, permit: Some(permit), seat: Some(seat), started, clock: started, limit }
+        let url = &call.live.upstream.url;
+        let peer = Peer {
+            upstream: &call.live.upstream.name,
+            operation: call.lane.operation.as_deref(),
+            host: &url.host,
+            port: url.port,
+        };
+        let span = call.trace.attempt(&peer, &call.method, number);
+        Self { call, upload, permit: Some(permit), seat: Some(seat), started, clock: started, limit, span }
+    }
+
+    /// Lets the upstream continue the trace, unless the policy wants none of it there.
+    fn inject_trace(&self, request: &mut Request<RequestBody>) {
+        let rules = &self.call.lane.policy.headers;
+        if !rules.remove.contains(&traces::TRACEPARENT) {
+            self.span.inject(request.headers_mut());
+        }
     }
 
     fn end(&self) -> Instant {
@@ -214,6 +269,7 @@ impl<'a> InFlight<'a> {
         self.restart_clock();
         let policy = &self.call.lane.policy;
         let (parts, body) = response.into_parts();
+        std::mem::take(&mut self.span).answered(parts.status, parts.version);
         self.heed_limits(&parts);
         let mut permit = self.permit.take();
         if let Some(permit) = &mut permit {
@@ -249,6 +305,7 @@ impl<'a> InFlight<'a> {
         self.restart_clock();
         let Some(permit) = self.permit.take() else { return };
         self.count(result_of(failure.kind));
+        std::mem::take(&mut self.span).failed(failure.token);
         let fail_on = &self.call.lane.policy.breaker.fail_on;
         let counts = failure.cause().is_some_and(|cause| fail_on.contains(&cause));
         let early = failure.cause() == Some(Cause::Timeout) && !self.was_patient();
@@ -269,6 +326,7 @@ impl Drop for InFlight<'_> {
         self.restart_clock();
         let Some(permit) = self.permit.take() else { return };
         self.count(AttemptResult::Cancelled);
+        std::mem::take(&mut self.span).cancelled();
         let counts = self.call.lane.policy.breaker.fail_on.contains(&Cause::Timeout);
         if counts && self.was_patient() && !std::thread::panicking() {
             permit.finish(Outcome::Failure { transport: true, retry_after: None });

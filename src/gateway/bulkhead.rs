@@ -47,9 +47,14 @@ impl Bulkhead {
         }
     }
 
+    /// Takes a seat if one is free.
+    pub fn enter_now(&self) -> Option<Seat> {
+        Arc::clone(&self.seats).try_acquire_owned().ok()
+    }
+
     /// Takes a seat, waiting in line for at most the queue's time and what remains of the call's.
     pub async fn enter(&self, remaining: Duration) -> Result<Seat, NoSeat> {
-        if let Ok(seat) = Arc::clone(&self.seats).try_acquire_owned() {
+        if let Some(seat) = self.enter_now() {
             return Ok(seat);
         }
         let _place = Place::take(&self.waiting, self.queue).ok_or(NoSeat::QueueFull)?;

@@ -11,6 +11,7 @@ use super::deadline::Deadline;
 use super::snapshot::{Lane, Live};
 use crate::models::policy::Credentials;
 use crate::models::principal::Principal;
+use crate::telemetry::traces::Trace;
 
 /// A call's head. The body travels beside it, because it can be consumed only once.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub struct Call {
     pub below_levee: bool,
     /// When it must be answered.
     pub deadline: Deadline,
+    /// Its trace; empty where traces are off.
+    pub trace: Trace,
 }
 
 /// Where at the upstream: its own path prefix, then what the caller sent, the bytes as sent.
@@ -126,8 +129,14 @@ impl Call {
             principal: self.principal.clone(),
             received,
             deadline,
+            trace: self.trace.clone(),
             ..*self
         }
+    }
+
+    /// How the log names its trace, if it has one.
+    pub fn trace_name(&self) -> Option<impl tracing::Value + use<>> {
+        self.trace.name(&self.headers).map(tracing::field::display)
     }
 
     /// How logs and metrics name the caller.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::combinators::BoxBody;
 use poem::{Endpoint, Request, Response};
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::Gateway;
 use super::access::{self, Denial};
-use super::answer::Answer;
+use super::answer::{Answer, AnsweredBy, Trouble};
 use super::call::{Call, Caller, Target, ruled};
 use super::deadline::Deadline;
 use super::hygiene::{self, Loop, UpgradeWish};
@@ -29,6 +29,7 @@ use crate::error::ProblemType;
 use crate::models::decode::quantity;
 use crate::models::principal::Principal;
 use crate::telemetry::metrics::Outcome;
+use crate::telemetry::traces::{CallEnd, Trace, Traces};
 
 /// Where the data plane begins.
 pub const PREFIX: &str = "/proxy/";
@@ -36,12 +37,13 @@ pub const PREFIX: &str = "/proxy/";
 /// The data plane as a Poem endpoint. Every answer, refusals included, is a response: it never errs.
 pub struct Proxy {
     gateway: Arc<Gateway>,
+    traces: Traces,
 }
 
 impl Proxy {
-    /// An endpoint over the gateway.
-    pub fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    /// An endpoint over the gateway, whose calls are traced by `traces`.
+    pub fn new(gateway: Arc<Gateway>, traces: Traces) -> Self {
+        Self { gateway, traces }
     }
 
     /// Answers a request that came from `peer`.
@@ -49,7 +51,8 @@ impl Proxy {
         let id = new_call_id();
         let mut buffer = Uuid::encode_buffer();
         let id_text = &*id.hyphenated().encode_lower(&mut buffer);
-        match admit(&self.gateway, request, peer, id) {
+        let trace = self.traces.call(request.headers(), request.method());
+        match admit(&self.gateway, request, peer, id, &trace) {
             Ok((call, body)) => {
                 let live = Arc::clone(&call.live);
                 let mut answer = answered(&self.gateway, call, body).await;
@@ -58,7 +61,9 @@ impl Proxy {
             }
             Err(refusal) => {
                 self.gateway.gatekeeper.metrics.refused_before_a_call(refusal.kind);
-                refused(&refusal, id_text)
+                let answer = refused(&refusal, id_text, &trace);
+                trace.end_call(&end_of_refusal(&refusal, id_text, answer.status()));
+                answer
             }
         }
     }
@@ -67,10 +72,10 @@ impl Proxy {
 /// A refusal of something that never became a call, with an id of its own for the log.
 pub fn refusal(kind: ProblemType, detail: &str) -> Response {
     let refusal = Refusal { kind, detail: detail.to_owned(), challenge: None };
-    refused(&refusal, &new_call_id().to_string())
+    refused(&refusal, &new_call_id().to_string(), &Trace::default())
 }
 
-fn refused(refusal: &Refusal, id: &str) -> Response {
+fn refused(refusal: &Refusal, id: &str, trace: &Trace) -> Response {
     let Refusal { kind, detail, challenge } = refusal;
     let (kind, detail) = (*kind, detail.as_str());
     let mut answer = Answer::plain_problem(kind, detail, id);
@@ -82,8 +87,21 @@ fn refused(refusal: &Refusal, id: &str) -> Response {
     }
     answer.why.cache = Some(CacheStatus::aside());
     answer.explain(id, None);
-    tracing::debug!(call_id = id, problem = kind.slug(), detail, "refused before any upstream");
+    let trace_id = trace.recorded().map(tracing::field::display);
+    tracing::debug!(call_id = id, problem = kind.slug(), detail, trace_id, "refused before any upstream");
     respond(answer)
+}
+
+fn end_of_refusal<'a>(refusal: &Refusal, id: &'a str, status: StatusCode) -> CallEnd<'a> {
+    CallEnd {
+        id,
+        status: Some(status),
+        outcome: Outcome::Refused,
+        answer: AnsweredBy::Levee.as_str(),
+        fallback: None,
+        attempts: 0,
+        error: Some(refusal.kind.slug()),
+    }
 }
 
 const ALLOWED_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -101,6 +119,7 @@ impl Endpoint for Proxy {
 async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Answer {
     let call = Arc::new(call);
     call.live.metrics.caller(call.caller.key, || call.caller_name().to_string());
+    call.trace.goes_to(&call.live.upstream.name, call.lane.operation.as_deref());
     let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
     let answer = pipeline::run(gateway, &call, &mut body).await;
     record.outcome = answer.outcome;
@@ -108,6 +127,7 @@ async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Ans
         call.live.metrics.problem(problem);
     }
     record.log(&answer);
+    record.end_span(Some(&answer));
     answer
 }
 
@@ -133,6 +153,7 @@ impl Record {
                     fallback = answer.why.fallback.as_deref(),
                     attempts = answer.why.attempts,
                     duration_ms = call.received.elapsed().as_millis() as u64,
+                    trace_id = call.trace_name(),
                     "call"
                 )
             };
@@ -142,11 +163,35 @@ impl Record {
             _ => line!(info),
         }
     }
+
+    fn end_span(&self, answer: Option<&Answer>) {
+        let call = &self.call;
+        if call.trace.recorded().is_none() {
+            return;
+        }
+        let why = answer.map(|answer| &answer.why);
+        let mut buffer = Uuid::encode_buffer();
+        call.trace.end_call(&CallEnd {
+            id: call.id.hyphenated().encode_lower(&mut buffer),
+            status: answer.map(|answer| answer.status),
+            outcome: self.outcome,
+            answer: why.map_or("", |why| why.by.as_str()),
+            fallback: why.and_then(|why| why.fallback.as_deref()),
+            attempts: why.map_or(0, |why| why.attempts),
+            error: why.and_then(|why| match why.trouble {
+                Some(Trouble::Error(token)) => Some(token),
+                Some(Trouble::Status(_)) | None => None,
+            }),
+        });
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.call.live.metrics.call(&self.call.method, self.outcome, self.call.received.elapsed());
+        let Self { call, outcome } = self;
+        call.live.metrics.call(&call.method, *outcome, call.received.elapsed(), call.trace.recorded());
+        // Where an answer has ended it already, this changes nothing.
+        self.end_span(None);
     }
 }
 
@@ -177,6 +222,7 @@ fn admit(
     mut request: Request,
     peer: Option<IpAddr>,
     id: Uuid,
+    trace: &Trace,
 ) -> Result<(Call, CallBody), Refusal> {
     let mut headers = std::mem::take(request.headers_mut());
     let authority = request.uri().authority().map(http::uri::Authority::as_str);
@@ -185,6 +231,9 @@ fn admit(
     let live = gateway.upstream(name);
     let upstream = live.as_ref().map(|live| &live.upstream);
     let principal = gateway.gatekeeper.identify(&mut headers, upstream, peer, authority)?;
+    access::refuse_misplaced_in_target(
+        request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+    )?;
     let (live, target) = locate(&request, live, (name, rest))?;
     access::authorize(principal.as_deref(), &live.upstream)?;
     check_protocol(gateway, request.method(), &headers)?;
@@ -214,6 +263,7 @@ fn admit(
         received,
         below_levee,
         deadline,
+        trace: trace.clone(),
     };
     Ok((call, body))
 }

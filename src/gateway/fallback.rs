@@ -16,6 +16,7 @@ use super::upload::CallBody;
 use super::{caching, snapshot::Live};
 use crate::models::policy::{Cause, FallbackStep};
 use crate::telemetry::metrics::{self, Outcome};
+use crate::telemetry::traces::Answered;
 
 /// Passes a good answer on; otherwise asks the chain, and says what went wrong where it has no answer either.
 pub(super) async fn complete(
@@ -38,8 +39,10 @@ pub(super) async fn complete(
                 _ => None,
             },
         };
+        let (label, kind) = label(step);
+        let had_answer = if answered.is_some() { Answered::Yes } else { Answered::No };
+        call.trace.fallback(&label, trigger.cause, had_answer);
         if let Some(mut answer) = answered {
-            let (label, kind) = label(step);
             call.live.metrics.fallback(kind, trigger.cause);
             answer.why.by = AnsweredBy::Fallback;
             answer.why.fallback = Some(label);

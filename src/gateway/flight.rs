@@ -21,6 +21,7 @@ use super::failure::{Failure, FailureKind};
 use super::pipeline::Failed;
 use super::stream::UpstreamBody;
 use crate::cache::{CacheStatus, Entry, Key};
+use crate::telemetry::traces::SpanPlace;
 
 /// Most waiters of one flight.
 const MOST_WAITERS: usize = 4096;
@@ -32,6 +33,8 @@ pub(super) enum Landing {
     Stored(Arc<Entry>, u32),
     /// The upstream answered with a server error, good for everybody who waited.
     Error(Arc<HeldAnswer>),
+    /// Memory has something now that it did not have before: look again.
+    Found,
     /// The answer was for one only: each must ask for itself.
     Alone,
     /// No attempt could answer.
@@ -66,7 +69,14 @@ impl HeldAnswer {
 /// The flights under way.
 #[derive(Default)]
 pub(super) struct Flights {
-    active: Mutex<HashMap<Key, watch::Sender<Option<Landing>>>>,
+    active: Mutex<HashMap<Key, Flight>>,
+}
+
+/// A flight under way.
+struct Flight {
+    landing: watch::Sender<Option<Landing>>,
+    /// The span of the call it was begun for, where that is recorded.
+    begun_by: Option<SpanPlace>,
 }
 
 /// The part a caller has in a flight.
@@ -89,18 +99,22 @@ pub(super) struct Lead {
 }
 
 /// Waits for a flight.
-pub(super) struct Wait(watch::Receiver<Option<Landing>>);
+pub(super) struct Wait {
+    landing: watch::Receiver<Option<Landing>>,
+    begun_by: Option<SpanPlace>,
+}
 
 impl Flights {
-    /// Joins the flight of that key, or begins it.
-    pub(super) fn join(self: &Arc<Self>, key: &Key) -> Part {
+    /// Joins the flight of that key, or begins it for the call whose span is `begun_by`.
+    pub(super) fn join(self: &Arc<Self>, key: &Key, begun_by: Option<SpanPlace>) -> Part {
         let mut active = self.active.lock();
-        if let Some(landing) = active.get(key) {
+        if let Some(Flight { landing, begun_by }) = active.get(key) {
             let full = landing.receiver_count() >= MOST_WAITERS;
-            return if full { Part::Full } else { Part::Wait(Wait(landing.subscribe())) };
+            let wait = || Wait { landing: landing.subscribe(), begun_by: *begun_by };
+            return if full { Part::Full } else { Part::Wait(wait()) };
         }
         let landing = watch::Sender::new(None);
-        active.insert(key.clone(), landing.clone());
+        active.insert(key.clone(), Flight { landing: landing.clone(), begun_by });
         Part::Lead(Lead { flights: Arc::clone(self), key: key.clone(), landing })
     }
 }
@@ -132,9 +146,14 @@ impl Drop for Lead {
 }
 
 impl Wait {
+    /// The span of the call that the flight was begun for, where that is recorded.
+    pub(super) fn flies_for(&self) -> Option<SpanPlace> {
+        self.begun_by
+    }
+
     /// Waits until the flight has landed.
     pub(super) async fn landed(mut self) -> Landing {
-        match self.0.wait_for(Option::is_some).await {
+        match self.landing.wait_for(Option::is_some).await {
             Ok(landing) => landing.clone().unwrap_or(Landing::Alone),
             Err(_) => Landing::Alone,
         }

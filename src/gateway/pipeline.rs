@@ -131,6 +131,7 @@ pub async fn reach(
             break;
         }
         call.live.metrics.retry(reason);
+        call.trace.retry(&call.live.upstream.name, reason, pause);
         tokio::time::sleep(pause).await;
         let next = once(gateway, call, body, conditions, &mut tries).await;
         if next.as_ref().is_err_and(is_refusal_of_ours) {
@@ -164,7 +165,7 @@ async fn once(
     let (number, no_body) = (tries.begin(), body.is_empty());
     let sent = body.for_attempt();
     let request = outgoing::request(gateway, call, sent, tries, number, conditions, credential.as_ref())?;
-    match attempt(call, request, body.upload()).await {
+    match attempt(call, request, body.upload(), number).await {
         Ok(Exchange { mut parts, body }) => {
             if parts.status == StatusCode::UNAUTHORIZED && call.live.credentials.refused(credential.as_ref())
             {
@@ -200,6 +201,7 @@ fn log_failed(call: &Call, attempt: u32, failure: &Failure) {
         attempt,
         error = failure.token,
         cause = failure.cause_text,
+        trace_id = call.trace_name(),
         "attempt failed"
     );
 }

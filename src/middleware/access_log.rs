@@ -8,8 +8,10 @@ use poem::http::StatusCode;
 use poem::http::header::USER_AGENT;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 
+use super::traced::RequestTrace;
 use crate::models::routes::Routes;
 use crate::services::identity::{Identity, Visitor};
+use crate::telemetry::traces::TraceName;
 
 /// Most characters of what a client chose freely.
 const LONGEST: usize = 128;
@@ -61,6 +63,7 @@ struct Line {
     address: Option<IpAddr>,
     user_agent: String,
     request_id: String,
+    trace: Option<TraceName>,
 }
 
 impl Line {
@@ -76,6 +79,7 @@ impl Line {
             address: visitor.and_then(|visitor| visitor.address),
             user_agent: printable(user_agent),
             request_id: visitor.map(|visitor| visitor.request.clone()).unwrap_or_default(),
+            trace: request.data::<RequestTrace>().map(|trace| trace.0),
         }
     }
 }
@@ -84,18 +88,31 @@ impl Drop for Line {
     fn drop(&mut self) {
         let Self { method, route, principal, user_agent, request_id, .. } = &*self;
         let address = self.address.map(tracing::field::display);
+        let trace_id = self.trace.map(tracing::field::display);
         let took_ms = self.began.elapsed().as_secs_f64() * 1e3;
         let Some(status) = self.status.map(|status| status.as_u16()) else {
-            tracing::info!(method, route, took_ms, principal, address, user_agent, request_id, "client left");
+            tracing::info!(
+                method,
+                route,
+                took_ms,
+                principal,
+                address,
+                user_agent,
+                request_id,
+                trace_id,
+                "client left"
+            );
             return;
         };
         if status >= 500 {
             tracing::error!(
-                method, route, status, took_ms, principal, address, user_agent, request_id, "request"
+                method, route, status, took_ms, principal, address, user_agent, request_id, trace_id,
+                "request"
             );
         } else {
             tracing::info!(
-                method, route, status, took_ms, principal, address, user_agent, request_id, "request"
+                method, route, status, took_ms, principal, address, user_agent, request_id, trace_id,
+                "request"
             );
         }
     }

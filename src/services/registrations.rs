@@ -14,6 +14,9 @@ use crate::models::principal::{Actor, Principal, Role};
 use crate::models::registration::{Registration, RevisionAction, UpstreamRevision};
 use crate::repositories::{Changed, Store, StoreError};
 
+/// The API has an operation at the path of an upstream of this name, so nobody could read, change or delete it.
+const RESERVED: &str = "validate";
+
 /// Where a document comes from, and which state of it this is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provenance {
@@ -42,7 +45,7 @@ pub enum CredentialState {
     Missing,
     /// It is added to calls.
     Attached,
-    /// It was set for another origin and goes nowhere until it is set again.
+    /// It was set for another origin or header and goes nowhere until it is set again.
     Detached,
 }
 
@@ -119,6 +122,9 @@ impl RegistrationsService {
         spec: Value,
     ) -> Result<UpstreamReport, Failure> {
         demand(principal, Role::Operator)?;
+        if name == RESERVED {
+            return Err(Failure::invalid("/name", "is where documents are judged; take another"));
+        }
         self.refuse_of_elsewhere(&name)?;
         self.publisher.judge(&name, &spec).map_err(Failure::invalid_at)?;
         let changed = self.store.create_upstream(name, spec, actor).await?;

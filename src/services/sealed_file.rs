@@ -71,7 +71,8 @@ impl SealedFile {
     pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let sealed = envelope::seal_bytes(&self.ring, self.form.field, bytes);
-        let fresh = self.folder.join(format!(".{}.{}", self.form.name, std::process::id()));
+        // A name of its own: others may write the same folder, and what lies there may be a link to elsewhere.
+        let fresh = self.folder.join(format!(".{}.{:016x}", self.form.name, fastrand::u64(..)));
         let written = self.write_through(&fresh, &sealed).and_then(|()| fs::rename(&fresh, self.path()));
         if written.is_err() {
             // It may not have come into being at all.
@@ -82,7 +83,7 @@ impl SealedFile {
     }
 
     fn write_through(&self, file: &Path, sealed: &Sealed) -> io::Result<()> {
-        let mut fresh = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        let mut fresh = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         fresh.write_all(self.form.magic.as_bytes())?;
         fresh.write_all(sealed.kid.as_bytes())?;
         fresh.write_all(b"\n")?;

@@ -17,6 +17,7 @@ mod callers;
 mod collect;
 mod control;
 mod counts;
+mod exemplars;
 mod exposition;
 mod families;
 mod issuers;
@@ -30,15 +31,16 @@ pub use exposition::Format;
 pub use issuers::IssuerFetch;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
-    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, TransitionReason,
+    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, IssuerReading, KubernetesReading, PoolReading,
-    QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, KubernetesReading,
+    PoolReading, QuotaReading, Readings, UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
+use self::counts::Counts;
 use self::issuers::Issuers;
 use self::problems::Problems;
 use self::upstreams::Upstreams;
@@ -58,6 +60,8 @@ pub struct Metrics {
     file_errors: AtomicU64,
     file_loads: AtomicU64,
     draining: AtomicBool,
+    spans_exported: AtomicU64,
+    spans_dropped: Counts<SpanLoss>,
     process: ProcessCollector,
 }
 
@@ -77,6 +81,8 @@ impl Metrics {
             file_errors: AtomicU64::new(0),
             file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            spans_exported: AtomicU64::new(0),
+            spans_dropped: Counts::default(),
             process: ProcessCollector::for_self(),
         }
     }
@@ -136,6 +142,16 @@ impl Metrics {
         self.control.auth_failures.add(reason);
     }
 
+    /// The collector took this many spans.
+    pub fn spans_exported(&self, count: u64) {
+        self.spans_exported.fetch_add(count, Relaxed);
+    }
+
+    /// This many spans never reached the collector.
+    pub fn spans_dropped(&self, reason: SpanLoss, count: u64) {
+        self.spans_dropped.add_many(reason, count);
+    }
+
     /// An issuer of tokens was asked for its keys.
     pub fn issuer_fetch(&self, issuer: &'static str, result: IssuerFetch) {
         self.issuers.fetched(issuer, result);
@@ -143,7 +159,11 @@ impl Metrics {
 
     /// Everything as one document, `readings` being the state of the components at this moment.
     pub fn render(&self, format: Format, readings: &Readings) -> String {
-        exposition::render(format, &self.gather(readings))
+        let families = self.gather(readings);
+        match format {
+            Format::Prometheus => exposition::prometheus(&families),
+            Format::OpenMetrics => exposition::open_metrics(&families, &self.upstreams.exemplars()),
+        }
     }
 
     fn gather(&self, readings: &Readings) -> Vec<MetricFamily> {

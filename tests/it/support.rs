@@ -6,6 +6,8 @@
 pub(crate) mod client;
 /// A Kubernetes API server in this process.
 pub(crate) mod cluster;
+/// A receiver of spans.
+pub(crate) mod collector;
 /// Replicas over one database.
 pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.

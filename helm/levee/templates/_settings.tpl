@@ -21,4 +21,10 @@ LEVEE_BOOTSTRAP_ADMIN_EMAIL: bootstrapAdmin.email
 LEVEE_BOOTSTRAP_ADMIN_PASSWORD: bootstrapAdmin
 LEVEE_TRUSTED_PROXIES: config.trustedProxies
 LEVEE_CORS_ORIGINS: config.corsOrigins
+OTEL_EXPORTER_OTLP_ENDPOINT: tracing.endpoint
+OTEL_EXPORTER_OTLP_PROTOCOL: tracing.protocol
+OTEL_EXPORTER_OTLP_HEADERS: tracing.existingSecret
+OTEL_TRACES_SAMPLER: tracing.sampler
+OTEL_TRACES_SAMPLER_ARG: tracing.ratio
+OTEL_RESOURCE_ATTRIBUTES: tracing
 {{- end -}}

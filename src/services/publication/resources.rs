@@ -211,7 +211,7 @@ impl Version {
             (ClusterSecret::Missing, _) => (SecretStanding::Missing, None),
             (ClusterSecret::NoSuchKey, _) => (SecretStanding::NoSuchKey, None),
             (ClusterSecret::Found { value, version, origins }, Some(binding)) => {
-                if let Some(missing) = not_allowed(binding, origins) {
+                if let Some(missing) = not_allowed(&self.upstream, origins) {
                     (SecretStanding::Unbound(missing), None)
                 } else {
                     let same = before.filter(|sealed| kept(sealed) && sealed.version == *version);
@@ -225,10 +225,11 @@ impl Version {
     }
 }
 
-/// The origins of a binding that the Secret's owner has not named.
-fn not_allowed(binding: &str, origins: &[String]) -> Option<String> {
-    let missing: Vec<&str> =
-        binding.split(' ').filter(|part| !origins.iter().any(|origin| origin == part)).collect();
+/// The origins its secret is sent to that the Secret's owner has not named.
+fn not_allowed(upstream: &Upstream, named: &[String]) -> Option<String> {
+    let sent_to = upstream.credentials.as_ref().map(|credentials| credentials.origins(&upstream.url));
+    let mut missing = sent_to.unwrap_or_default();
+    missing.retain(|origin| !named.contains(origin));
     (!missing.is_empty()).then(|| missing.join(" "))
 }
 

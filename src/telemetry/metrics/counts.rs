@@ -10,6 +10,14 @@ use super::labels::Label;
 /// follows slow upstreams up to the default total timeout.
 const BOUNDS: [f64; 13] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
 
+/// Buckets of a histogram, the one for all that is longer included.
+pub(super) const BUCKETS: usize = BOUNDS.len() + 1;
+
+/// The bucket that a duration falls into.
+pub(super) fn bucket_of(seconds: f64) -> usize {
+    BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len())
+}
+
 /// One counter for each value of `L`.
 #[derive(Debug)]
 pub(super) struct Counts<L> {
@@ -19,7 +27,11 @@ pub(super) struct Counts<L> {
 
 impl<L: Label> Counts<L> {
     pub(super) fn add(&self, label: L) {
-        self.cells[label.index()].fetch_add(1, Relaxed);
+        self.add_many(label, 1);
+    }
+
+    pub(super) fn add_many(&self, label: L, count: u64) {
+        self.cells[label.index()].fetch_add(count, Relaxed);
     }
 
     pub(super) fn read(&self) -> impl Iterator<Item = (L, u64)> {
@@ -36,16 +48,14 @@ impl<L: Label> Default for Counts<L> {
 /// A histogram of durations.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
+    buckets: [AtomicU64; BUCKETS],
     /// Microseconds: nanoseconds of ten thousand concurrent calls would overflow within weeks.
     sum: AtomicU64,
 }
 
 impl Durations {
     pub(super) fn record(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.buckets[bucket_of(took.as_secs_f64())].fetch_add(1, Relaxed);
         self.sum.fetch_add((took.as_nanos() as u64).saturating_add(500) / 1000, Relaxed);
     }
 

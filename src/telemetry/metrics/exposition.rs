@@ -5,6 +5,9 @@ use std::fmt::Write;
 use prometheus::TextEncoder;
 use prometheus::proto::{Histogram, LabelPair, MetricFamily, MetricType};
 
+use super::exemplars::{Exemplar, OfCalls};
+use super::families::CALL_DURATION;
+
 /// A text format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -34,24 +37,22 @@ impl Format {
     }
 }
 
-/// The families as a document; none of them may be empty.
-pub(super) fn render(format: Format, families: &[MetricFamily]) -> String {
-    match format {
-        Format::Prometheus => {
-            TextEncoder::new().encode_to_string(families).expect("no family is empty or without a name")
-        }
-        Format::OpenMetrics => {
-            let mut out = String::new();
-            for family in families {
-                open_metrics_family(&mut out, family);
-            }
-            out.push_str("# EOF\n");
-            out
-        }
-    }
+/// The families as Prometheus text; none of them may be empty.
+pub(super) fn prometheus(families: &[MetricFamily]) -> String {
+    TextEncoder::new().encode_to_string(families).expect("no family is empty or without a name")
 }
 
-fn open_metrics_family(out: &mut String, family: &MetricFamily) {
+/// The families as OpenMetrics, calls' durations with the examples there are.
+pub(super) fn open_metrics(families: &[MetricFamily], exemplars: &OfCalls) -> String {
+    let mut out = String::new();
+    for family in families {
+        open_metrics_family(&mut out, family, exemplars);
+    }
+    out.push_str("# EOF\n");
+    out
+}
+
+fn open_metrics_family(out: &mut String, family: &MetricFamily, exemplars: &OfCalls) {
     let sample = family.name();
     let (name, kind) = match family.get_field_type() {
         // A counter's family is named without the suffix its samples carry.
@@ -67,25 +68,42 @@ fn open_metrics_family(out: &mut String, family: &MetricFamily) {
                 put(out, format_args!("{sample}{labels} {}\n", metric.get_counter().get_value()));
             }
             MetricType::HISTOGRAM => {
-                open_metrics_histogram(out, name, metric.get_label(), metric.get_histogram());
+                let pairs = metric.get_label();
+                let exemplars = match pairs {
+                    [upstream, outcome] if CALL_DURATION.is_named(name) => {
+                        exemplars.of(upstream.value(), outcome.value())
+                    }
+                    _ => None,
+                };
+                let exemplar = |bucket: usize| exemplars.and_then(|of| of[bucket]);
+                open_metrics_histogram(out, name, pairs, metric.get_histogram(), exemplar);
             }
             _ => put(out, format_args!("{sample}{labels} {}\n", metric.get_gauge().get_value())),
         }
     }
 }
 
-fn open_metrics_histogram(out: &mut String, name: &str, pairs: &[LabelPair], histogram: &Histogram) {
-    for bucket in histogram.get_bucket() {
-        // `{:?}` writes 1 as 1.0, the canonical form of a bound.
-        let labels = labels(pairs, Some(&format!("{:?}", bucket.upper_bound())));
-        put(out, format_args!("{name}_bucket{labels} {}\n", bucket.cumulative_count()));
-    }
-    let (all, plain) = (labels(pairs, Some("+Inf")), labels(pairs, None));
+fn open_metrics_histogram(
+    out: &mut String,
+    name: &str,
+    pairs: &[LabelPair],
+    histogram: &Histogram,
+    exemplar: impl Fn(usize) -> Option<Exemplar>,
+) {
     let (count, sum) = (histogram.get_sample_count(), histogram.get_sample_sum());
-    put(
-        out,
-        format_args!("{name}_bucket{all} {count}\n{name}_sum{plain} {sum}\n{name}_count{plain} {count}\n"),
-    );
+    let bounds = histogram.get_bucket().iter().map(|bucket| {
+        // `{:?}` writes 1 as 1.0, the canonical form of a bound.
+        (format!("{:?}", bucket.upper_bound()), bucket.cumulative_count())
+    });
+    for (at, (bound, seen)) in bounds.chain([("+Inf".to_owned(), count)]).enumerate() {
+        put(out, format_args!("{name}_bucket{} {seen}", labels(pairs, Some(&bound))));
+        if let Some(exemplar) = exemplar(at) {
+            exemplar.append_to(out);
+        }
+        out.push('\n');
+    }
+    let plain = labels(pairs, None);
+    put(out, format_args!("{name}_sum{plain} {sum}\n{name}_count{plain} {count}\n"));
 }
 
 fn labels(pairs: &[LabelPair], bound: Option<&str>) -> String {

@@ -18,6 +18,10 @@ impl Family {
     pub(super) fn open(&'static self) -> Samples {
         Samples { family: self, metrics: Vec::new() }
     }
+
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        self.name == name
+    }
 }
 
 /// A family while its samples are gathered.
@@ -144,6 +148,22 @@ families! {
         "How much longer kept answers could stand in were the upstream away from now on: the median of what is kept.";
     CACHE_BYTES "levee_cache_bytes" GAUGE []
         "Memory held by cached answers.";
+    CACHE_FLEET_LOOKS "levee_cache_fleet_looks_total" COUNTER ["result"]
+        "Looks into the second level of the cache, in Redis, by how they ended.";
+    CACHE_FLEET_WRITES "levee_cache_fleet_writes_total" COUNTER ["result"]
+        "Writes to the second level of the cache, by how they ended.";
+    CACHE_LOG_APPLIED "levee_cache_log_applied_total" COUNTER []
+        "Purges read in the log that replicas share, its own included.";
+    CACHE_LOG_LOST "levee_cache_log_lost_track_total" COUNTER []
+        "Times all that was cached became stale because purges may have been missed.";
+    CACHE_LOG_LAG "levee_cache_log_lag_seconds" GAUGE []
+        "How late the last purge read in the log was applied.";
+    CACHE_LOG_SILENT "levee_cache_log_silent_seconds" GAUGE []
+        "Time since everything in the log was last known to be applied.";
+    CACHE_LOG_BLIND "levee_cache_log_blind" GAUGE []
+        "1 while the log has been silent for so long that fresh answers are refreshed behind.";
+    CACHE_LOG_OUTBOX "levee_cache_log_outbox" GAUGE []
+        "Purges that the log has yet to take.";
     CACHE_CAPACITY "levee_cache_capacity_bytes" GAUGE []
         "Most memory cached answers may hold.";
     CACHE_ENTRIES "levee_cache_entries" GAUGE []
@@ -192,6 +212,10 @@ families! {
         "When an issuer's keys were fetched, Unix time; 0 while there are none.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
+    SPANS_EXPORTED "levee_spans_exported_total" COUNTER []
+        "Spans that the collector took.";
+    SPANS_DROPPED "levee_spans_dropped_total" COUNTER ["reason"]
+        "Spans that never reached the collector.";
     BUILD_INFO "levee_build_info" GAUGE ["version", "revision"]
         "Always 1; the labels say what runs.";
     TOKIO_WORKERS "levee_tokio_workers" GAUGE []

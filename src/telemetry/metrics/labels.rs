@@ -1,7 +1,5 @@
 //! The bounded label values, as enumerations: no free text becomes a label here.
 
-use http::Method;
-
 /// Something whose every value is known, so that all its series can exist before the first event.
 pub(super) trait Label: Copy + 'static {
     /// How many values there are.
@@ -63,7 +61,10 @@ macro_rules! label {
     };
 }
 
+mod method;
+
 pub(super) use label;
+pub(super) use method::MethodLabel;
 
 label! {
     /// How a call ended.
@@ -245,6 +246,8 @@ label! {
     pub enum CacheResult {
         /// A fresh answer.
         Hit = "hit",
+        /// A fresh answer that another replica had fetched, beside the miss in memory.
+        FleetHit = "fleet_hit",
         /// A stale answer, within its window.
         Stale = "stale",
         /// Nothing usable was stored.
@@ -365,29 +368,11 @@ label! {
 }
 
 label! {
-    /// Request methods; what is not in the list counts as `_other`.
-    pub(super) enum MethodLabel {
-        /// GET.
-        Get = "GET",
-        /// HEAD.
-        Head = "HEAD",
-        /// POST.
-        Post = "POST",
-        /// PUT.
-        Put = "PUT",
-        /// PATCH.
-        Patch = "PATCH",
-        /// DELETE.
-        Delete = "DELETE",
-        /// OPTIONS.
-        Options = "OPTIONS",
-        /// Anything else.
-        Other = "_other",
-    }
-}
-
-impl From<&Method> for MethodLabel {
-    fn from(method: &Method) -> Self {
-        Self::ALL.iter().copied().find(|known| known.text() == method.as_str()).unwrap_or(Self::Other)
+    /// Why a span never reached the collector.
+    pub enum SpanLoss {
+        /// Too many were waiting to be sent.
+        QueueFull = "queue_full",
+        /// The collector did not take them.
+        ExportFailed = "export_failed",
     }
 }

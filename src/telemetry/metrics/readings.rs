@@ -11,6 +11,8 @@ use super::labels::{BreakerState, ForcedMode, Listener, PreviousStop};
 pub struct Readings {
     /// The cache.
     pub cache: CacheReading,
+    /// What replicas share of the cache; `None` where they share nothing.
+    pub fleet_cache: Option<FleetCacheReading>,
     /// Replicas that live.
     pub replicas: u32,
     /// Open connections of each listener that is up.
@@ -68,6 +70,27 @@ pub struct IssuerReading {
     pub keys: usize,
     /// When they were fetched.
     pub fetched: Option<SystemTime>,
+}
+
+/// The second level of the cache and the log of purges.
+#[derive(Debug, Clone, Default)]
+pub struct FleetCacheReading {
+    /// Looks since the start, by how they ended.
+    pub looks: Vec<(&'static str, u64)>,
+    /// Writes since the start, by how they ended.
+    pub writes: Vec<(&'static str, u64)>,
+    /// Entries of the log applied since the start.
+    pub applied: u64,
+    /// Times everything became stale.
+    pub lost_track: u64,
+    /// How late the last entry was applied, seconds.
+    pub lag_seconds: f64,
+    /// Time without contact, seconds.
+    pub silent_seconds: f64,
+    /// Silent for too long.
+    pub blind: bool,
+    /// Purges that wait.
+    pub outbox: usize,
 }
 
 /// The state of the controller.

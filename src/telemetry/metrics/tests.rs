@@ -1,6 +1,7 @@
 //! Tests of the metrics as a scraper sees them.
 
 use super::*;
+use crate::telemetry::traces::TraceName;
 
 fn metrics_with(names: &[&str]) -> Metrics {
     let metrics = Metrics::new("0.1.0", "abc");
@@ -45,6 +46,11 @@ fn readings(names: &[&str]) -> Readings {
             keys: 2,
             fetched: Some(UNIX_EPOCH + Duration::from_secs(9)),
         }],
+        fleet_cache: Some(FleetCacheReading {
+            looks: vec![("hit", 1)],
+            writes: vec![("stored", 1)],
+            ..FleetCacheReading::default()
+        }),
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
         silence: Duration::from_millis(250),
@@ -95,8 +101,8 @@ fn events_are_counted_under_their_labels() {
     let metrics = metrics_with(&[]);
     let rates = metrics.upstream("rates");
     let breaker = rates.breaker("quote");
-    rates.call(&Method::GET, Outcome::Upstream, Duration::from_micros(1500));
-    rates.call(&Method::from_bytes(b"PURGE").unwrap(), Outcome::Failed, Duration::from_secs(60));
+    rates.call(&Method::GET, Outcome::Upstream, Duration::from_micros(1500), None);
+    rates.call(&Method::from_bytes(b"PURGE").unwrap(), Outcome::Failed, Duration::from_secs(60), None);
     rates.attempt(AttemptResult::Slow, Duration::from_millis(400));
     rates.retry(RetryReason::Timeout);
     rates.fallback(FallbackStep::Stale, FallbackCause::Status);
@@ -307,4 +313,29 @@ fn the_accept_header_picks_the_format() {
     for plain in ["", "*/*", "text/plain", "application/openmetrics-text;q=0", "text/html,application/xml"] {
         assert_eq!(Format::accepted(plain), Format::Prometheus, "{plain}");
     }
+}
+
+#[test]
+fn a_recorded_trace_is_the_example_of_its_bucket_in_open_metrics_alone() {
+    let metrics = metrics_with(&["rates"]);
+    let mut headers = http::HeaderMap::new();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().unwrap());
+    let trace = TraceName::of_caller(&headers);
+    let rates = metrics.upstream("rates");
+    rates.call(&Method::GET, Outcome::Cache, Duration::from_micros(1500), trace);
+    rates.call(&Method::GET, Outcome::Cache, Duration::from_secs(60), trace);
+    let document = metrics.render(Format::OpenMetrics, &Readings::default());
+    let example = |bound: &str| {
+        let series = format!(
+            "levee_call_duration_seconds_bucket{{upstream=\"rates\",outcome=\"cache\",le=\"{bound}\"}} "
+        );
+        let line = document.lines().find_map(|line| line.strip_prefix(&series)).unwrap();
+        line.split_once(" # ").map(|(_, example)| example.rsplit_once(' ').unwrap().0.to_owned())
+    };
+    let named = "{trace_id=\"4bf92f3577b34da6a3ce929d0e0e4736\"}";
+    assert_eq!(example("0.002"), Some(format!("{named} 0.0015")));
+    assert_eq!(example("+Inf"), Some(format!("{named} 60")));
+    assert_eq!(example("0.005"), None);
+    assert!(!text(&metrics, &Readings::default()).contains("trace_id"));
 }

@@ -9,18 +9,21 @@ use parking_lot::Mutex;
 
 use super::callers::Callers;
 use super::counts::{Counts, Durations};
+use super::exemplars::Exemplars;
 use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
     Outcome, QuotaAsk, QuotaResult, RetryReason, TransitionReason,
 };
 use super::problems::Problems;
 use crate::error::ProblemType;
+use crate::telemetry::traces::TraceName;
 
 /// The counters of one upstream.
 #[derive(Debug, Default)]
 pub struct UpstreamMetrics {
     pub(super) calls: Counts<(MethodLabel, Outcome)>,
     pub(super) call_durations: [Durations; AnsweredBy::COUNT],
+    pub(super) call_exemplars: [Exemplars; AnsweredBy::COUNT],
     pub(super) attempts: Counts<AttemptResult>,
     pub(super) attempt_durations: Durations,
     pub(super) retries: Counts<RetryReason>,
@@ -34,10 +37,14 @@ pub struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
-    /// A call ended; `took` is the time to its response headers.
-    pub fn call(&self, method: &Method, outcome: Outcome, took: Duration) {
+    /// A call ended; `took` is the time to its response headers, `trace` the one it is recorded in.
+    pub fn call(&self, method: &Method, outcome: Outcome, took: Duration, trace: Option<TraceName>) {
         self.calls.add((method.into(), outcome));
-        self.call_durations[outcome.answered_by().index()].record(took);
+        let answered_by = outcome.answered_by().index();
+        self.call_durations[answered_by].record(took);
+        if let Some(trace) = trace {
+            self.call_exemplars[answered_by].note(trace, took);
+        }
     }
 
     /// Levee itself answered a call, with this.

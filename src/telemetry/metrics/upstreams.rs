@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use prometheus::proto::MetricFamily;
 
 use super::collect;
+use super::exemplars::OfCalls;
 use super::problems::Problems;
 use super::readings::{ConnectionsReading, UpstreamReading};
 use super::upstream::UpstreamMetrics;
@@ -33,6 +34,14 @@ impl Upstreams {
 
     pub(super) fn forget(&self, name: &str) {
         self.registered.lock().remove(name);
+    }
+
+    pub(super) fn exemplars(&self) -> OfCalls {
+        let mut exemplars = OfCalls::default();
+        for (name, upstream) in &*self.registered.lock() {
+            exemplars.add(name, upstream);
+        }
+        exemplars
     }
 
     /// `strangers` are the answers to requests that never became calls.

@@ -189,7 +189,9 @@ fn a_sealed_secret_opens_for_its_upstream() {
     );
     let version = resources.known[&id("rates")].read.clone().unwrap();
     let credential = version.sealed.unwrap().credential;
-    let context = Context { owner: "rates", binding: HERE, field: FIELD, version: credential.version };
+    let binding = credential.binding.as_str();
+    assert!(binding.starts_with(HERE), "{binding}");
+    let context = Context { owner: "rates", binding, field: FIELD, version: credential.version };
     let sealed = envelope::Sealed { kid: credential.kid.clone(), bytes: credential.sealed.clone() };
     let opened = envelope::open(&ring, context, &sealed).unwrap();
     assert_eq!(secrecy::ExposeSecret::expose_secret(&opened), "hush");
