@@ -1,7 +1,7 @@
 //! Redis: what replicas share while it answers. Nothing here is waited for longer than a call can afford.
 //!
-//! [`Redis::call`] and [`Redis::script`] are all that the engines need. Every question has a limit of its own; a
-//! breaker in front of them keeps a Redis in trouble from costing each call its limit; the connections come back by
+//! [`Redis::call`](crate::redis::Redis::call) and [`Redis::script`](crate::redis::Redis::script) are all that the engines
+//! need. Every question has a limit of its own; a breaker in front of them keeps a Redis in trouble from costing each call its limit; the connections come back by
 //! themselves. A process starts and serves with Redis away.
 
 use std::fmt::Display;

@@ -171,7 +171,7 @@ impl Stage {
         let (seen, reused) =
             (self.server.seen(path), second.header("cache-status").starts_with("levee; hit;"));
         match (seen, second.text(), conditional) {
-            (1 | 2, "first", _) if reused => Ok(Fate::Reused),
+            (1 | 2, text, _) if reused && text != "second" => Ok(Fate::Reused),
             (2, "second", _) => Ok(Fate::Asked),
             (2, "first", true) => Ok(Fate::Confirmed),
             _ => Err(format!("{seen} requests, answered with {} {:?}", second.status, second.text())),
