@@ -134,8 +134,7 @@ impl Quota {
     pub async fn take(self: &Arc<Self>, until: Instant, may_go: impl Fn() -> bool) -> Result<Token, NoToken> {
         let taken = match self.at_once() {
             Ok(token) => Ok((token, QuotaResult::AtOnce)),
-            Err(Missing::Until(_)) if self.rejects() => Err(self.refusal(self.shortage(), 0)),
-            Err(_) => self.wait(until, may_go).await,
+            Err(_) => self.wait(self.patience(until), may_go).await,
         };
         match &taken {
             Ok((_, how)) => self.metrics.quota(*how),
@@ -229,7 +228,7 @@ impl Quota {
                 }
                 Err(Missing::Until(at)) => self.instant(at),
             };
-            if at > until || self.rejects() {
+            if at > until {
                 return Err(self.refusal(self.shortage(), 0));
             }
             slept = true;
@@ -275,6 +274,16 @@ impl Quota {
         match self.source {
             Source::Fleet(_) if Duration::from_nanos(waited) <= FLEET_LIMIT => QuotaResult::AtOnce,
             _ => QuotaResult::Waited,
+        }
+    }
+
+    /// Until when a token is waited for. Who does not wait for one still waits for Redis, and as long again for a token
+    /// of the fleet that is reserved a moment ahead.
+    fn patience(&self, until: Instant) -> Instant {
+        match self.source {
+            _ if !self.rejects() => until,
+            Source::Replica(_) => Instant::now(),
+            Source::Fleet(_) => until.min(Instant::now() + 2 * FLEET_LIMIT),
         }
     }
 
