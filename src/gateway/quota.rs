@@ -134,7 +134,10 @@ impl Quota {
     pub async fn take(self: &Arc<Self>, until: Instant, may_go: impl Fn() -> bool) -> Result<Token, NoToken> {
         let taken = match self.at_once() {
             Ok(token) => Ok((token, QuotaResult::AtOnce)),
-            Err(_) => self.wait(self.patience(until), may_go).await,
+            Err(Missing::Until(at)) if self.instant(at) > self.patience(until) => {
+                Err(self.refusal(self.shortage(), 0))
+            }
+            Err(_) => self.wait(until, may_go).await,
         };
         match &taken {
             Ok((_, how)) => self.metrics.quota(*how),
@@ -228,7 +231,7 @@ impl Quota {
                 }
                 Err(Missing::Until(at)) => self.instant(at),
             };
-            if at > until {
+            if at > self.patience(until) {
                 return Err(self.refusal(self.shortage(), 0));
             }
             slept = true;
@@ -277,13 +280,13 @@ impl Quota {
         }
     }
 
-    /// Until when a token is waited for. Who does not wait for one still waits for Redis, and as long again for a token
-    /// of the fleet that is reserved a moment ahead.
+    /// Until when a token is waited for. Who does not wait for one still waits for Redis, and as long for a token of the
+    /// fleet that is reserved a moment ahead.
     fn patience(&self, until: Instant) -> Instant {
         match self.source {
             _ if !self.rejects() => until,
             Source::Replica(_) => Instant::now(),
-            Source::Fleet(_) => until.min(Instant::now() + 2 * FLEET_LIMIT),
+            Source::Fleet(_) => until.min(Instant::now() + FLEET_LIMIT),
         }
     }
 
