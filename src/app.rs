@@ -40,6 +40,7 @@ use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
 use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
+use crate::services::reads::Reads;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::service_accounts::last_used::LastUsed;
@@ -244,15 +245,20 @@ impl App {
             limits: limits.clone(),
             metrics: Arc::clone(&metrics),
         });
+        let reads = Reads::new(Arc::clone(gateway.cache()), Arc::clone(&publisher), &store);
         let services = api::Services {
             auth: auth.clone(),
-            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
-            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher), reads.clone()),
+            service_accounts: ServiceAccountsService::new(
+                store.clone(),
+                Arc::clone(&publisher),
+                reads.clone(),
+            ),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: observe::breakers(&gateway, &store, &publisher),
             purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
-            audit: AuditService::new(store.clone()),
+            audit: AuditService::new(store.clone(), reads),
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));

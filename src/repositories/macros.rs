@@ -69,15 +69,19 @@ pub(super) use read_together;
 
 /// A body that writes what no replica has to learn of. It answers with [`Done`](super::Done).
 macro_rules! record {
-    ($store:expr, |$tx:ident| $body:expr) => {
+    ($store:expr, |$tx:ident| $body:expr) => {{
+        let written = std::sync::Arc::clone(&$store.written);
         $crate::repositories::macros::stamp!($store, writer, |database, connection: Connection| {
             let work = async move |$tx: &mut Connection| -> Result<Done<_>, StoreError> { $body };
             let mut transaction = database.begin_writing(&mut connection).await?;
             let done = work(&mut transaction).await;
-            let (value, _) = $crate::repositories::macros::settle!(transaction, done);
+            let (value, kept) = $crate::repositories::macros::settle!(transaction, done);
+            if kept {
+                written.tell();
+            }
             Ok(value)
         })
-    };
+    }};
 }
 pub(super) use record;
 
@@ -88,6 +92,7 @@ pub(super) use record;
 macro_rules! change {
     ($store:expr, |$tx:ident, $revision:ident| $body:expr) => {{
         let hint = std::sync::Arc::clone(&$store.hint);
+        let written = std::sync::Arc::clone(&$store.written);
         $crate::repositories::macros::stamp!($store, writer, |database, connection: Connection| {
             let work =
                 async move |$tx: &mut Connection, $revision: i64| -> Result<Done<_>, StoreError> { $body };
@@ -98,6 +103,7 @@ macro_rules! change {
             let done = work(&mut transaction, raised).await;
             let (value, kept) = $crate::repositories::macros::settle!(transaction, done);
             if kept {
+                written.tell();
                 hint.notify_one();
                 database.tell_others(&mut connection).await;
             }
