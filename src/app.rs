@@ -208,7 +208,12 @@ impl App {
             own_addresses(&listeners),
             background.clone(),
         );
-        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
+        let around = Surroundings {
+            network,
+            metrics: Arc::clone(&metrics),
+            fleet: fleet.clone(),
+            cache: Arc::clone(gateway.cache()),
+        };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),

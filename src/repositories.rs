@@ -150,7 +150,7 @@ pub struct Store {
     stop: CancellationToken,
 }
 
-/// Who is told of this process's writes.
+/// Who is told of what this process has written and noted.
 #[derive(Default)]
 struct Written(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
@@ -209,8 +209,8 @@ impl Store {
         self.hint.notified().await;
     }
 
-    /// From now on calls `tell` after each write of this process that was committed, before the writer goes on. One is
-    /// told; a second call changes nothing.
+    /// From now on calls `tell` after each noted write of this process, once it is committed and before the writer goes on.
+    /// One is told; a second call changes nothing.
     pub fn on_write(&self, tell: impl Fn() + Send + Sync + 'static) {
         // The error would be that somebody is told already.
         let _ = self.written.0.set(Box::new(tell));

@@ -75,10 +75,7 @@ macro_rules! record {
             let work = async move |$tx: &mut Connection| -> Result<Done<_>, StoreError> { $body };
             let mut transaction = database.begin_writing(&mut connection).await?;
             let done = work(&mut transaction).await;
-            let (value, kept) = $crate::repositories::macros::settle!(transaction, done);
-            if kept {
-                written.tell();
-            }
+            let (value, _) = $crate::repositories::macros::settle!(transaction, done, written);
             Ok(value)
         })
     }};
@@ -101,9 +98,8 @@ macro_rules! change {
                 .fetch_one(&mut *transaction)
                 .await?;
             let done = work(&mut transaction, raised).await;
-            let (value, kept) = $crate::repositories::macros::settle!(transaction, done);
+            let (value, kept) = $crate::repositories::macros::settle!(transaction, done, written);
             if kept {
-                written.tell();
                 hint.notify_one();
                 database.tell_others(&mut connection).await;
             }
@@ -114,13 +110,15 @@ macro_rules! change {
 }
 pub(super) use change;
 
-/// Ends a transaction as its body says, with the body's note in it: the value, and whether anything was kept.
+/// Ends a transaction as its body says, with the body's note in it: the value, and whether anything was kept. What was
+/// noted is told of.
 macro_rules! settle {
-    ($transaction:ident, $done:ident) => {
+    ($transaction:ident, $done:ident, $written:ident) => {
         match $done {
             Ok(Done::Noted(value, note)) => {
                 $crate::repositories::macros::note!(&mut *$transaction, note);
                 $transaction.commit().await?;
+                $written.tell();
                 (value, true)
             }
             Ok(Done::Silent(value)) => {

@@ -44,7 +44,10 @@ async fn written_here_is_read_there(writer: &Api, other: &Api, round: usize) {
     let user = json!({ "email": email, "name": "U", "role": "viewer" });
     let created = writer.post("/api/v1/users", user).await;
     assert_eq!(created.status, 201, "{}", created.text());
-    assert_eq!(writer.post("/api/v1/service-accounts", json!({ "name": account })).await.status, 201);
+    assert_eq!(
+        writer.post("/api/v1/service-accounts", json!({ "name": account, "class": "normal" })).await.status,
+        201
+    );
     assert!(has(&writer.get(users).await.json(), "email", &email), "its writer reads it at once");
     assert!(has(&writer.get(accounts).await.json(), "name", &account));
     let log = writer.get("/api/v1/audit?action=user.created").await.json();
@@ -105,7 +108,10 @@ async fn redis_holds_nothing_about_people() {
     let replica = deployment.replica().await;
     until("it is in step", SOON, async || replica.status().await["fleetCache"]["inStep"] == true).await;
     let admin = replica.admin().await;
-    assert_eq!(admin.post("/api/v1/service-accounts", json!({ "name": "billing" })).await.status, 201);
+    assert_eq!(
+        admin.post("/api/v1/service-accounts", json!({ "name": "billing", "class": "normal" })).await.status,
+        201
+    );
     let values = || {
         let keys = redis.command(&["KEYS", "*}:v"]);
         keys.lines().map(|key| redis.command(&["GET", key])).collect::<String>()
