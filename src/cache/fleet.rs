@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::HttpCache;
-use super::counts::{Counts, FleetReading, Written};
+use super::counts::{Counts, FleetReading, Leased, Written};
 use super::entry::Entry;
 use super::log::Log;
 use crate::redis::{Redis, RedisError};
@@ -99,13 +99,23 @@ impl Fleet {
         let taken = self.redis.call(LEASE_LIMIT, async |client| {
             client.set::<Option<String>, _, _>(key, "1", expires, Some(SetOptions::NX), false).await
         });
-        // Redis answers nothing where another one has it.
-        taken.await.map_or(true, |answer| answer.is_some())
+        let leased = match taken.await {
+            Ok(Some(_)) => Leased::Taken,
+            Ok(None) => Leased::Elsewhere,
+            Err(_) => Leased::Unknown,
+        };
+        self.counts.leased(leased);
+        leased != Leased::Elsewhere
     }
 
     /// What there is to see.
     pub(super) fn reading(&self) -> FleetReading {
-        FleetReading { looks: self.counts.looks(), writes: self.counts.writes(), log: self.log.reading() }
+        FleetReading {
+            looks: self.counts.looks(),
+            writes: self.counts.writes(),
+            leases: self.counts.leases(),
+            log: self.log.reading(),
+        }
     }
 
     fn queue(&self, job: Job) {
