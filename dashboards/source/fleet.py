@@ -50,7 +50,7 @@ def shared():
             query(f"sum by (result) (rate(levee_redis_questions_total{{{OF}}}{RATE}))", "{{result}}"),
         ),
         lines(
-            "Time of an answer of Redis", "Of those that came. A call waits at most 25 ms.", "s",
+            "Time of an answer of Redis", "Of those that came. A call waits at most 10 ms.", "s",
             query(
                 f"histogram_quantile(0.5, sum by (le) (rate(levee_redis_question_duration_seconds_bucket{{{OF}}}{RATE})))", "median",
             ),
@@ -58,7 +58,7 @@ def shared():
                 f"histogram_quantile(0.99, sum by (le) (rate(levee_redis_question_duration_seconds_bucket{{{OF}}}{RATE})))",
                 "99th percentile",
             ),
-            limits=[0.025],
+            limits=[0.01],
         ),
     ]
 
@@ -103,9 +103,9 @@ def cache():
             query(f"sum by (result) (rate(levee_cache_fleet_writes_total{{{OF}}}{RATE}))", "{{result}}"), width=9,
         ),
         lines(
-            "Rights to refresh", "Asked for before an answer is refreshed behind its callers. `elsewhere`: another replica is at it. "
-            "`unknown`: Redis could not say, so this one refreshes.", "reqps",
-            query(f"sum by (result) (rate(levee_cache_refresh_leases_total{{{OF}}}{RATE}))", "{{result}}"), width=9,
+            "Rights to fetch", "Asked for before an answer is fetched or refreshed. `elsewhere`: another replica is at it. "
+            "`unknown`: Redis could not say, so this one fetches.", "reqps",
+            query(f"sum by (result) (rate(levee_cache_leases_total{{{OF}}}{RATE}))", "{{result}}"), width=9,
         ),
     ]
 

@@ -67,14 +67,14 @@ impl Written {
     }
 }
 
-/// How asking for the fleet's right to refresh an answer ended.
+/// How asking for the fleet's right to fetch or refresh an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leased {
     /// This replica has it.
     Taken,
     /// Another one has it.
     Elsewhere,
-    /// Redis could not say, so this replica refreshes as if it had it.
+    /// Redis could not say, or not in time.
     Unknown,
 }
 
@@ -124,7 +124,7 @@ pub struct FleetReading {
     pub looks: [(Looked, u64); 7],
     /// Writes to it, by how they ended.
     pub writes: [(Written, u64); 3],
-    /// Asking for the right to refresh, by how it ended.
+    /// Asking for the right to fetch, by how it ended.
     pub leases: [(Leased, u64); 3],
     /// The log.
     pub log: super::LogReading,

@@ -154,8 +154,8 @@ families! {
         "Writes to the second level of the cache, by how they ended.";
     CACHE_PURGES "levee_cache_purges_total" COUNTER ["scope"]
         "Purges made at this replica, by operators and by the answers to unsafe requests.";
-    CACHE_LEASES "levee_cache_refresh_leases_total" COUNTER ["result"]
-        "Times this replica asked for the fleet's right to refresh an answer.";
+    CACHE_LEASES "levee_cache_leases_total" COUNTER ["result"]
+        "Times this replica asked for the fleet's right to fetch or refresh an answer.";
     REDIS_QUESTIONS "levee_redis_questions_total" COUNTER ["result"]
         "Questions to Redis, by how they ended.";
     REDIS_DURATION "levee_redis_question_duration_seconds" HISTOGRAM []

@@ -85,7 +85,7 @@ pub struct FleetCacheReading {
     pub looks: Vec<(&'static str, u64)>,
     /// Writes since the start, by how they ended.
     pub writes: Vec<(&'static str, u64)>,
-    /// Asking for the right to refresh since the start, by how it ended.
+    /// Asking for the right to fetch since the start, by how it ended.
     pub leases: Vec<(&'static str, u64)>,
     /// Entries of the log applied since the start.
     pub applied: u64,

@@ -170,7 +170,7 @@ fn readings_show_as_gauges() {
         "levee_cache_entries 3",
         "levee_cache_evictions_total 7",
         r#"levee_cache_purges_total{scope="tag"} 2"#,
-        r#"levee_cache_refresh_leases_total{result="taken"} 1"#,
+        r#"levee_cache_leases_total{result="taken"} 1"#,
         "levee_redis_breaker_open 1",
         "levee_upstreams_left_out 1",
         "levee_runtime_silence_seconds 0.25",
