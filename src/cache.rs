@@ -68,6 +68,7 @@ pub use storable::{Refusal, ResponseHead, StoreRules};
 pub use values::{Level, ValueKey};
 
 use crate::redis::Redis;
+use counts::PurgesMade;
 use fleet::Fleet;
 use key::Keyer;
 use memory::{HitForMiss, Memory, Stored};
@@ -86,6 +87,7 @@ pub struct HttpCache {
     keyer: Keyer,
     memory: Memory,
     purges: Purges,
+    purges_made: PurgesMade,
     fleet: Option<Fleet>,
     loads: Loads,
 }
@@ -133,6 +135,7 @@ impl HttpCache {
             keyer: Keyer::new(secret),
             memory: Memory::new(capacity),
             purges: Purges::new(),
+            purges_made: PurgesMade::default(),
             fleet: redis.map(Fleet::new),
             loads: Loads::default(),
         }
