@@ -117,7 +117,7 @@ impl HttpCache {
     /// Forgets every value with this tag: here at once, and in the fleet by the log.
     pub fn purge_values(&self, tag: &str) {
         let scope = Scope::Tag { upstream: OURS.to_owned(), tag: tag.to_owned() };
-        self.purge(Purge { scope, strength: Strength::Hard });
+        self.apply(Purge { scope, strength: Strength::Hard });
     }
 
     /// No key of a request begins with a line's end.
