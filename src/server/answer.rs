@@ -61,7 +61,7 @@ impl<E: Endpoint<Output = poem::Response>> Answering<E> {
         let has_body = !request.body().is_end_stream();
         let (local, remote) = (LocalAddr(self.local.into()), RemoteAddr(self.peer.into()));
         let request = poem::Request::from((request, local, remote, Scheme::HTTP));
-        let answer = AssertUnwindSafe(self.endpoint.get_response(request)).catch_unwind().await;
+        let answer = AssertUnwindSafe(self.endpoint.as_ref().get_response(request)).catch_unwind().await;
         // A malformed body is the caller's fault, whatever its breaking off looked like to the endpoint.
         if let Some(refusal) = has_body.then(|| self.activity.body_fault()).flatten() {
             return Err(refusal);
