@@ -52,6 +52,7 @@ pub use capacity::default_capacity;
 pub use conditional::{is_not_modified, set_conditions};
 pub use counts::{FleetReading, Looked, Written};
 pub use entry::Entry;
+pub use fleet::{Claim, Lease, Turn};
 pub use freshness::ExchangeTimes;
 pub use hit::Hit;
 pub use key::{Key, Partition, RequestView};
