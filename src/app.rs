@@ -21,6 +21,7 @@ use crate::error::Failure;
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
+use crate::gateway::fleet::Fleet;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
@@ -47,6 +48,7 @@ use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
+mod breakers;
 mod database;
 mod observe;
 mod spans;
@@ -151,6 +153,7 @@ impl App {
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
+        let fleet = Fleet::new(&std::env::var("HOSTNAME").unwrap_or_default(), Arc::clone(&metrics));
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -158,6 +161,7 @@ impl App {
             faults: file_faults.clone(),
             publishing: Arc::clone(&publishing),
             redis: redis.clone(),
+            fleet: Arc::clone(&fleet),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
@@ -209,13 +213,14 @@ impl App {
             limits: limits.clone(),
             metrics: Arc::clone(&metrics),
         });
+        let heard = redis.as_ref().map(|_| Arc::clone(&fleet));
         let services = api::Services {
             auth: auth.clone(),
             users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
             service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
-            breakers: observe::breakers(&gateway, &store, &publisher),
+            breakers: breakers::service(&gateway, heard, &store, &publisher),
             audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
@@ -240,6 +245,10 @@ impl App {
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
+        if let Some(redis) = &redis {
+            let (gateway, redis) = (Arc::clone(&gateway), redis.clone());
+            background.spawn(Arc::clone(&fleet).keep_in_touch(gateway, redis, stop.clone()));
+        }
         health.set_ready();
         let (data, api) = (data_address, api_address);
         let app = Self {

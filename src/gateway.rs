@@ -43,6 +43,8 @@ pub mod failure;
 mod fallback;
 /// One exchange for the cache.
 mod fetch;
+/// What replicas tell each other of their breakers.
+pub mod fleet;
 /// Stage 5.
 mod flight;
 /// What may pass.

@@ -1,18 +1,17 @@
 //! What operators see: how the state of the engines becomes metrics, `/status` and reports.
 
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use crate::gateway::Gateway;
-use crate::gateway::breaker::{self, Reason};
-use crate::gateway::snapshot::{Lane, Live};
+use crate::gateway::breaker::State;
+use crate::gateway::fleet::{Fleet, PeerState};
+use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
-use crate::repositories::{self, Store};
+use crate::repositories;
 use crate::server::OpenConnections;
 use crate::server::ops::Sources;
-use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
@@ -29,6 +28,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) fleet: Arc<Fleet>,
 }
 
 /// What the ops port asks for.
@@ -48,7 +48,7 @@ impl Observed {
     }
 
     fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
-        let mut readings = read(&self.gateway);
+        let mut readings = read(&self.gateway, &self.fleet);
         readings.connections =
             self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
         readings.runtime = Some(runtime.metrics());
@@ -70,16 +70,17 @@ fn pools(publisher: &Publisher) -> Vec<PoolReading> {
     publisher.pools().into_iter().map(read).collect()
 }
 
-fn read(gateway: &Gateway) -> Readings {
+fn read(gateway: &Gateway, fleet: &Fleet) -> Readings {
     let snapshot = gateway.snapshot();
     Readings {
         cache_bytes: gateway.cache().stats().bytes,
-        upstreams: snapshot.all().map(|live| read_upstream(live)).collect(),
+        upstreams: snapshot.all().map(|live| read_upstream(live, fleet)).collect(),
+        replicas: fleet.replicas(),
         ..Readings::default()
     }
 }
 
-fn read_upstream(live: &Live) -> UpstreamReading {
+fn read_upstream(live: &Live, fleet: &Fleet) -> UpstreamReading {
     let mut reading = UpstreamReading { name: live.upstream.name.clone(), ..UpstreamReading::default() };
     for lane in live.lanes_with_own_seats() {
         reading.in_flight += lane.bulkhead.in_flight();
@@ -90,12 +91,23 @@ fn read_upstream(live: &Live) -> UpstreamReading {
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
     reading.breakers = live
         .lanes_with_own_breaker()
-        .map(|lane| BreakerReading {
-            operation: lane.operation.clone().unwrap_or_default(),
-            state: lane.breaker.view().state.into(),
+        .map(|lane| {
+            let (operation, state) = (lane.operation.as_deref(), lane.breaker.view().state);
+            BreakerReading {
+                operation: operation.unwrap_or_default().to_owned(),
+                state: state.into(),
+                open_on: usize::from(matches!(state, State::Open | State::ForcedOpen))
+                    + open_elsewhere(fleet, &live.upstream.name, operation),
+            }
         })
         .collect();
     reading
+}
+
+fn open_elsewhere(fleet: &Fleet, upstream: &str, operation: Option<&str>) -> usize {
+    let peers = fleet.peers_of(upstream, operation);
+    let states = peers.iter().filter_map(|peer| peer.note.as_ref()).map(|note| note.state);
+    states.filter(|state| matches!(state, PeerState::Open | PeerState::ForcedOpen)).count()
 }
 
 fn status(observed: &Observed) -> Value {
@@ -181,44 +193,4 @@ fn upstream_status(live: &Live) -> Value {
 pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
     let gateway = Arc::clone(gateway);
     HealthService::new(move || gateway.snapshot().revision)
-}
-
-/// The API's view of the breakers.
-pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
-    let gateway = Arc::clone(gateway);
-    BreakersService::new(store.clone(), Arc::clone(publisher), move || {
-        let snapshot = gateway.snapshot();
-        let reports = |live: &Arc<Live>| {
-            live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
-        };
-        snapshot.all().flat_map(reports).collect()
-    })
-}
-
-fn report(upstream: &str, lane: &Lane) -> BreakerReport {
-    let view = lane.breaker.view();
-    let stood = view.since.elapsed();
-    BreakerReport {
-        upstream: upstream.to_owned(),
-        operation: lane.operation.clone(),
-        mode: match view.mode {
-            breaker::Mode::Auto => BreakerMode::Auto,
-            breaker::Mode::ForcedOpen => BreakerMode::ForcedOpen,
-            breaker::Mode::ForcedClosed => BreakerMode::ForcedClosed,
-            breaker::Mode::MetricsOnly => BreakerMode::MetricsOnly,
-        },
-        state: match view.state {
-            breaker::State::Closed => BreakerState::Closed,
-            breaker::State::Open | breaker::State::ForcedOpen => BreakerState::Open,
-            breaker::State::HalfOpen => BreakerState::HalfOpen,
-        },
-        since: SystemTime::now().checked_sub(stood).unwrap_or(SystemTime::UNIX_EPOCH),
-        reason: (view.reason != Reason::Start).then(|| view.reason.as_str().to_owned()),
-        retry_after_seconds: view.open_remaining.map(|after| after.as_millis().div_ceil(1000).max(1) as u64),
-        failure_rate: view.failure_rate,
-        calls: view.calls,
-        failures: view.failures,
-        slow: view.slow,
-        forced: None,
-    }
 }

@@ -12,6 +12,7 @@ mod credentials;
 mod credentials_api;
 mod drain;
 mod fixtures;
+mod fleet;
 mod keys;
 mod load;
 mod ops;

@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use crate::models::policy;
 
 use super::circuit::{Circuit, Rejected};
+use super::clock::nanos;
 use super::control::{Mode, State};
 use super::events::{Reason, Sink};
 use super::ledger::Ledger;
 use super::permit::{Handle, Permit};
-use super::sync::{Acquire, lane};
+use super::sync::{Acquire, Release, lane};
 
 /// The circuit breaker of one upstream, or of one operation.
 pub struct Breaker {
@@ -85,6 +86,27 @@ impl Breaker {
     /// Takes an operator's decision back: the policy's own mode returns. Without one nothing changes.
     pub fn release(&self) {
         self.circuit.release_mode(self.circuit.clock.now());
+    }
+
+    /// Other replicas' evidence: opens for this long, where it is closed and decides for itself.
+    pub fn adopt(&self, open_for: Duration) {
+        self.circuit.adopt(open_for, self.circuit.clock.now());
+    }
+
+    /// Another replica probes: for so long this one does not, though its open period be over.
+    pub fn hold_probes(&self, lasts: Duration) {
+        let until = self.circuit.clock.now().saturating_add(nanos(lasts));
+        self.circuit.held_until.store(until, Release);
+    }
+
+    /// From now on only the open period decides when to probe.
+    pub fn let_probe(&self) {
+        self.circuit.held_until.store(0, Release);
+    }
+
+    /// It is closed and decides for itself: one load, where a view takes a lock.
+    pub fn is_plainly_closed(&self) -> bool {
+        self.circuit.word().is_plainly_closed()
     }
 
     /// The breaker at this moment.

@@ -10,6 +10,7 @@ use crate::models::policy;
 
 use super::*;
 
+mod fleet;
 mod model;
 mod modes;
 mod situations;
@@ -36,6 +37,7 @@ fn settings() -> policy::Breaker {
         open_cap: CAP,
         probes: 3,
         mode: policy::BreakerMode::Auto,
+        adopt: false,
     }
 }
 

@@ -74,6 +74,17 @@ impl Circuit {
         }
     }
 
+    /// The fleet's verdict: closed becomes open for so long, where the breaker decides for itself.
+    pub(super) fn adopt(&self, open_for: Duration, now: u64) {
+        let mut book = self.book.lock();
+        let word = self.word();
+        if word.state() == State::Closed && word.mode() == Mode::Auto {
+            book.machine.open();
+            let cap = self.active.load().settings.open_cap;
+            self.stay_open(&mut book, open_for.min(cap), Reason::Fleet, now);
+        }
+    }
+
     /// The open period of `epoch` is over: half-open begins with the asker as its first probe.
     pub(super) fn half_open(&self, epoch: u64, now: u64) -> Option<(u64, Pass)> {
         let mut book = self.book.lock();
@@ -244,7 +255,11 @@ impl Circuit {
         let times = book.machine.open();
         let active = self.active.load();
         let (base, cap) = (active.settings.open_base, active.settings.open_cap);
-        book.open_for = backoff(times, base, cap).max(asked.min(cap));
+        self.stay_open(book, backoff(times, base, cap).max(asked.min(cap)), reason, now);
+    }
+
+    fn stay_open(&self, book: &mut Book, open_for: Duration, reason: Reason, now: u64) {
+        book.open_for = open_for;
         book.probes.out.clear();
         self.open_until.store(now.saturating_add(nanos(book.open_for)), Release);
         self.publish(book, State::Open, self.word().mode(), 0, reason, now);

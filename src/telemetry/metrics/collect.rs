@@ -21,6 +21,8 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     file_errors.count(&[], metrics.file_errors.load(Relaxed));
     let mut file_loads = family::FILE_LOADS.open();
     file_loads.count(&[], metrics.file_loads.load(Relaxed));
+    let mut probe_leases = family::PROBE_LEASES.open();
+    probe_leases.counts(&[], &metrics.probe_leases);
     let mut spans_exported = family::SPANS_EXPORTED.open();
     spans_exported.count(&[], metrics.spans_exported.load(Relaxed));
     let mut spans_dropped = family::SPANS_DROPPED.open();
@@ -43,6 +45,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         build.close(),
         file_errors.close(),
         file_loads.close(),
+        probe_leases.close(),
         spans_exported.close(),
         spans_dropped.close(),
         dependencies.close(),
@@ -50,6 +53,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         connections.close(),
     ];
     families.extend([
+        single(&family::FLEET_REPLICAS, readings.replicas as f64),
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),
         single(&family::SNAPSHOT_APPLIED, metrics.snapshot_applied_ms.load(Relaxed) as f64 / 1e3),
@@ -108,6 +112,7 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         each(&family::CONCURRENCY_LIMIT, |it| it.limit as f64),
         credentials(upstreams),
         breaker_states(upstreams),
+        open_in_the_fleet(upstreams),
     ]
 }
 
@@ -132,6 +137,16 @@ fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
     for upstream in upstreams {
         if let Some(attached) = upstream.credentials_attached {
             samples.gauge(&[&upstream.name], f64::from(u8::from(attached)));
+        }
+    }
+    samples.close()
+}
+
+fn open_in_the_fleet(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::FLEET_OPEN.open();
+    for upstream in upstreams {
+        for breaker in &upstream.breakers {
+            samples.gauge(&[&upstream.name, &breaker.operation], breaker.open_on as f64);
         }
     }
     samples.close()

@@ -148,6 +148,12 @@ families! {
         "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
+    FLEET_REPLICAS "levee_fleet_replicas" GAUGE []
+        "Replicas heard of by way of Redis, this one included.";
+    FLEET_OPEN "levee_fleet_breakers_open" GAUGE ["upstream", "operation"]
+        "Replicas whose breaker of this upstream or operation is open, this one included.";
+    PROBE_LEASES "levee_breaker_probe_leases_total" COUNTER ["result"]
+        "Times this replica asked for the fleet's lease for probes.";
     SPANS_EXPORTED "levee_spans_exported_total" COUNTER []
         "Spans that the collector took.";
     SPANS_DROPPED "levee_spans_dropped_total" COUNTER ["reason"]

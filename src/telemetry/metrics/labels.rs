@@ -187,6 +187,8 @@ label! {
         Expired = "expired",
         /// The policy's mode changed.
         Policy = "policy",
+        /// Enough other replicas saw it fail.
+        Fleet = "fleet",
     }
 }
 
@@ -198,7 +200,8 @@ impl TransitionReason {
             | Self::SlowRate
             | Self::ConsecutiveFailures
             | Self::ProbeFailed
-            | Self::ProbeLost => state == BreakerState::Open,
+            | Self::ProbeLost
+            | Self::Fleet => state == BreakerState::Open,
             Self::PeriodOver => state == BreakerState::HalfOpen,
             Self::ProbesGood | Self::Expired | Self::Policy => state == BreakerState::Closed,
             Self::Operator => matches!(state, BreakerState::Closed | BreakerState::ForcedOpen),
@@ -307,6 +310,16 @@ label! {
         Reuse = "reuse",
         /// A password reset that does not count.
         Reset = "reset",
+    }
+}
+
+label! {
+    /// What became of asking for the fleet's lease for probes.
+    pub enum ProbeLease {
+        /// This replica probes.
+        Won = "won",
+        /// Another one does.
+        Lost = "lost",
     }
 }
 

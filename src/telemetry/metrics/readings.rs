@@ -7,6 +7,8 @@ use super::labels::{BreakerState, Listener};
 /// The state of the components, asked for at each scrape.
 #[derive(Debug, Default)]
 pub struct Readings {
+    /// Replicas heard of, this one included.
+    pub replicas: usize,
     /// Memory held by cached answers, bytes.
     pub cache_bytes: u64,
     /// Open connections of each listener that is up.
@@ -60,4 +62,6 @@ pub struct BreakerReading {
     pub operation: String,
     /// Where it stands.
     pub state: BreakerState,
+    /// Replicas on which it is open, this one included.
+    pub open_on: usize,
 }

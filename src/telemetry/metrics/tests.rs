@@ -19,9 +19,10 @@ fn readings(names: &[&str]) -> Readings {
         limit: 8,
         retry_budget: 2.5,
         credentials_attached: Some(true),
-        breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open }],
+        breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open, open_on: 2 }],
     };
     Readings {
+        replicas: 3,
         dependencies: vec![("database", true)],
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         cache_bytes: 42,
@@ -107,6 +108,8 @@ fn readings_show_as_gauges() {
         r#"levee_retry_budget_remaining{upstream="rates"} 2.5"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
+        r#"levee_fleet_breakers_open{upstream="rates",operation=""} 2"#,
+        "levee_fleet_replicas 3",
         r#"levee_connections{listener="proxy"} 5"#,
         r#"levee_dependency_up{dependency="database"} 1"#,
         r#"levee_pool_connections{pool="control",state="in_use"} 2"#,

@@ -348,7 +348,6 @@ fn what_is_designed_but_not_built_says_so() {
         "tls.clientCert",
         "network.service",
         "concurrency.adaptive",
-        "breaker.fleet",
         "cache.tags",
     ] {
         let fields = match field.split_once('.') {
