@@ -18,10 +18,11 @@ use tokio_util::task::TaskTracker;
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
 use crate::error::Failure;
+use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
-use crate::gateway::fleet::Fleet;
+use crate::gateway::peers::Peers;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::Network;
 use crate::identity::directory::Authenticator;
@@ -104,6 +105,7 @@ pub struct App {
     gateway: Arc<Gateway>,
     store: Store,
     redis: Option<Redis>,
+    replicas: Replicas,
     last_used: LastUsed,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
@@ -141,6 +143,7 @@ impl App {
         let drain = Drain::new();
         let (background, flights, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
+        let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
         let authenticator = Arc::new(Authenticator::new(tokens.clone()));
         let anonymous = match settings.mode {
@@ -153,7 +156,7 @@ impl App {
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let publishing = observe::Publishing::default();
-        let fleet = Fleet::new(&std::env::var("HOSTNAME").unwrap_or_default(), Arc::clone(&metrics));
+        let peers = Peers::new(fleet.replicas.id(), Arc::clone(&metrics));
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -161,7 +164,8 @@ impl App {
             faults: file_faults.clone(),
             publishing: Arc::clone(&publishing),
             redis: redis.clone(),
-            fleet: Arc::clone(&fleet),
+            peers: Arc::clone(&peers),
+            replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
@@ -179,7 +183,7 @@ impl App {
         let listeners = [data_address, api_address, ops.local_addr()];
         let network =
             Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
-        let around = Surroundings { network, metrics: Arc::clone(&metrics) };
+        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -197,7 +201,7 @@ impl App {
         .map_err(StartError::Configuration)?;
 
         let limits = match settings.mode {
-            Mode::Serve => RateLimits::local(Arc::clone(&metrics)),
+            Mode::Serve => RateLimits::shared(Arc::clone(&metrics), ring.clone(), redis.clone()),
             Mode::Dev => {
                 tracing::info!("there are no rate limits in dev");
                 RateLimits::off()
@@ -213,7 +217,7 @@ impl App {
             limits: limits.clone(),
             metrics: Arc::clone(&metrics),
         });
-        let heard = redis.as_ref().map(|_| Arc::clone(&fleet));
+        let heard = redis.as_ref().map(|_| Arc::clone(&peers));
         let services = api::Services {
             auth: auth.clone(),
             users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
@@ -239,6 +243,7 @@ impl App {
             },
         );
         let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
+        background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
         background.spawn(publisher.watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
@@ -247,7 +252,7 @@ impl App {
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         if let Some(redis) = &redis {
             let (gateway, redis) = (Arc::clone(&gateway), redis.clone());
-            background.spawn(Arc::clone(&fleet).keep_in_touch(gateway, redis, stop.clone()));
+            background.spawn(Arc::clone(&peers).keep_in_touch(gateway, redis, stop.clone()));
         }
         health.set_ready();
         let (data, api) = (data_address, api_address);
@@ -261,6 +266,7 @@ impl App {
             gateway,
             store,
             redis,
+            replicas: fleet.replicas,
             last_used,
             drain,
             serving,
@@ -317,6 +323,7 @@ impl App {
         self.background.close();
         self.last_used.write().await;
         self.exporting.finish().await;
+        self.replicas.leave().await;
         if let Some(redis) = &self.redis {
             redis.close().await;
         }

@@ -217,6 +217,7 @@ pub enum ProblemType {
     RateLimited,
     TooManyConcurrent,
     CircuitOpen,
+    QuotaExhausted,
     Overloaded,
     CredentialsMissing,
     Unavailable,
@@ -231,7 +232,7 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type, in the order the documentation lists them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -249,6 +250,7 @@ impl ProblemType {
         Self::RateLimited,
         Self::TooManyConcurrent,
         Self::CircuitOpen,
+        Self::QuotaExhausted,
         Self::Overloaded,
         Self::CredentialsMissing,
         Self::Unavailable,
@@ -301,6 +303,7 @@ impl ProblemType {
             Self::Unavailable => ("unavailable", 503, "Something this needs is not available"),
             Self::TooManyConcurrent => ("too-many-concurrent", 429, "You have too many calls in flight"),
             Self::CircuitOpen => ("circuit-open", 503, "The circuit breaker is open"),
+            Self::QuotaExhausted => ("quota-exhausted", 503, "The upstream's quota is used up"),
             Self::Overloaded => ("overloaded", 503, "Too many calls are in flight"),
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The upstream did not answer in time"),
             Self::OnlyIfCached => ("only-if-cached", 504, "The cache has no usable answer"),

@@ -43,16 +43,18 @@ pub mod failure;
 mod fallback;
 /// One exchange for the cache.
 mod fetch;
-/// What replicas tell each other of their breakers.
-pub mod fleet;
 /// Stage 5.
 mod flight;
 /// What may pass.
 mod hygiene;
 /// Requests out, responses in.
 mod outgoing;
+/// What replicas tell each other of their breakers.
+pub mod peers;
 /// The stages in order.
 pub mod pipeline;
+/// Stage 10.
+pub mod quota;
 /// Stage 7.
 pub mod retry;
 /// References led back through Levee.

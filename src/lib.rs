@@ -21,6 +21,7 @@
 //! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
 //! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
+//! | [`fleet`] | which replicas live | [`fleet::Fleet`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
@@ -40,12 +41,12 @@
 //!    upstream: the gateway's `hygiene`. Logs, metrics and traces hold no header, path or query of a call: `Record` in
 //!    [`gateway::endpoint`], label values that are enumerations, and a route for a span's name.
 //! 3. A permit is given back when its holder is dropped, be the call finished, cancelled or panicked: the breaker's
-//!    [`Permit`](gateway::breaker::Permit), the [seats](gateway::bulkhead), the flight's `Lead`. The first two travel
-//!    with the response body.
+//!    [`Permit`](gateway::breaker::Permit), the [seats](gateway::bulkhead), the flight's `Lead`, and a
+//!    [`Token`](gateway::quota::Token) that was not used. The first two travel with the response body.
 //! 4. What Levee itself refuses never counts as an upstream's failure: the gateway's `attempt` settles as a failure
 //!    only what was on the wire. A failure says whose it is where it arises ([`gateway::failure::Origin`]).
 //! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), queues by the policy
-//!    ([`gateway::bulkhead`]), a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
+//!    ([`gateway::bulkhead`]) or [`gateway::quota::LINE`], a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
 //!    `maxBody`, connections and request heads by [`server::Limits`], labels by enumeration and a cap of upstreams.
 //! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the
 //!    [`Live`](gateway::snapshot::Live) upstream it began with.
@@ -66,8 +67,8 @@
 //!    its own; everything else stays in the caller's task.
 //! 5. [`gateway::pipeline::reach`] takes the caller's seat and makes attempts for as long as
 //!    [`Tries::judge`](gateway::retry::Tries::judge) and the [`Budget`](gateway::budget::Budget) allow. Each attempt
-//!    asks the [`Breaker`](gateway::breaker::Breaker), takes a seat of the upstream, and sends over the
-//!    [`Transport`](gateway::transport::Transport).
+//!    asks the [`Breaker`](gateway::breaker::Breaker), takes a token of the [`Quota`](gateway::quota::Quota) and a seat of
+//!    the upstream, and sends over the [`Transport`](gateway::transport::Transport).
 //! 6. Where that brought no good answer, the fallback chain looks for one: a stale copy, another upstream, a fixed
 //!    document.
 //! 7. [`Answer::explain`](gateway::answer::Answer::explain) writes the headers that say why. The body streams, holding
@@ -81,7 +82,7 @@
 //!    [`models::document::check_together`] judges the set: repeated names, fallbacks to nobody or in a circle.
 //! 3. Any fault: it is logged, shown in `/status`, counted, and nothing else happens.
 //! 4. None: [`Snapshot::compile`](gateway::snapshot::Snapshot::compile) builds the next snapshot. It keeps what has
-//!    memory (breaker, seats, budget, connections) wherever the settings that shaped it are the same.
+//!    memory (breaker, seats, quota, budget, connections) wherever the settings that shaped it are the same.
 //! 5. [`Gateway::publish`](gateway::Gateway::publish) lets new calls see it.
 
 /// The data plane: calls through `/proxy`.
@@ -97,6 +98,9 @@ pub mod models;
 
 /// What replicas share.
 pub mod redis;
+
+/// Replicas, and what they know of each other.
+pub mod fleet;
 
 /// What is kept.
 pub mod repositories;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use criterion::Criterion;
 use http_body_util::BodyExt;
 use levee::cache::HttpCache;
+use levee::fleet::Fleet;
 use levee::gateway::Gateway;
 use levee::gateway::access::{Anonymous, Gatekeeper};
 use levee::gateway::breaker::Mode;
@@ -83,7 +84,7 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
     let gatekeeper = Gatekeeper::new(authenticator, Anonymous::FromThisMachine, Arc::clone(&metrics));
     let gateway = Gateway::new(gatekeeper, HttpCache::new(64 << 20), tasks.clone());
     let network = Network::new(allowed, Vec::new(), tasks);
-    let around = Surroundings { network, metrics };
+    let around = Surroundings { network, metrics, fleet: Fleet::alone() };
     let vault = Vault::new(&ring, &[]);
     let snapshot = Snapshot::compile(1, upstreams, &vault, &Snapshot::default(), &around);
     gateway.publish(snapshot.expect("a snapshot"));

@@ -5,16 +5,16 @@ use std::time::SystemTime;
 
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{Mode, Reason, State};
-use crate::gateway::fleet::{Fleet, PeerBreaker, PeerState};
+use crate::gateway::peers::{PeerBreaker, PeerState, Peers};
 use crate::gateway::snapshot::{Lane, Live};
 use crate::repositories::Store;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService, ReplicaReport};
 use crate::services::publication::Publisher;
 
-/// The service over the engines, and over a fleet where there is a Redis to hear of it by.
+/// The service over the engines, and over the peers where there is a Redis to hear of them by.
 pub(super) fn service(
     gateway: &Arc<Gateway>,
-    fleet: Option<Arc<Fleet>>,
+    peers: Option<Arc<Peers>>,
     store: &Store,
     publisher: &Arc<Publisher>,
 ) -> BreakersService {
@@ -27,7 +27,7 @@ pub(super) fn service(
         snapshot.all().flat_map(reports).collect()
     };
     BreakersService::new(store.clone(), Arc::clone(publisher), all, move |own| {
-        fleet.as_ref().map_or_else(Vec::new, |fleet| replicas(fleet, own))
+        peers.as_ref().map_or_else(Vec::new, |peers| replicas(peers, own))
     })
 }
 
@@ -55,17 +55,17 @@ fn report(upstream: &str, lane: &Lane) -> BreakerReport {
     }
 }
 
-fn replicas(fleet: &Fleet, own: &BreakerReport) -> Vec<ReplicaReport> {
+fn replicas(peers: &Peers, own: &BreakerReport) -> Vec<ReplicaReport> {
     let this = ReplicaReport {
-        replica: fleet.replica().to_owned(),
+        replica: peers.replica().to_owned(),
         answers: true,
         mode: own.mode,
         state: own.state,
         since: Some(own.since),
         reason: own.reason.clone(),
     };
-    let peers = fleet.peers_of(&own.upstream, own.operation.as_deref());
-    std::iter::once(this).chain(peers.into_iter().map(peer)).collect()
+    let others = peers.others(&own.upstream, own.operation.as_deref());
+    std::iter::once(this).chain(others.into_iter().map(peer)).collect()
 }
 
 /// One that says nothing of its breaker plainly lets calls pass.

@@ -4,10 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
+use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::State;
-use crate::gateway::fleet::{Fleet, PeerState};
-use crate::gateway::snapshot::Live;
+use crate::gateway::peers::{PeerState, Peers};
+use crate::gateway::quota::{Quota, Standing};
+use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::Redis;
 use crate::repositories;
 use crate::server::OpenConnections;
@@ -15,7 +17,9 @@ use crate::server::ops::Sources;
 use crate::services::health::HealthService;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
-use crate::telemetry::metrics::{BreakerReading, Listener, Metrics, PoolReading, Readings, UpstreamReading};
+use crate::telemetry::metrics::{
+    BreakerReading, Listener, Metrics, PoolReading, QuotaReading, Readings, UpstreamReading,
+};
 
 /// The publisher, once there is one: the ops port answers before that.
 pub(super) type Publishing = Arc<OnceLock<Arc<Publisher>>>;
@@ -28,7 +32,8 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
-    pub(super) fleet: Arc<Fleet>,
+    pub(super) peers: Arc<Peers>,
+    pub(super) replicas: Replicas,
 }
 
 /// What the ops port asks for.
@@ -48,9 +53,10 @@ impl Observed {
     }
 
     fn readings(&self, runtime: &tokio::runtime::Handle) -> Readings {
-        let mut readings = read(&self.gateway, &self.fleet);
+        let mut readings = read(&self.gateway, &self.peers);
         readings.connections =
             self.connections.iter().map(|(listener, open)| (*listener, open.count())).collect();
+        readings.replicas = self.replicas.live();
         readings.runtime = Some(runtime.metrics());
         let database = self.publisher().is_some_and(|publisher| publisher.away().is_none());
         readings.dependencies = vec![("database", database)];
@@ -70,17 +76,16 @@ fn pools(publisher: &Publisher) -> Vec<PoolReading> {
     publisher.pools().into_iter().map(read).collect()
 }
 
-fn read(gateway: &Gateway, fleet: &Fleet) -> Readings {
+fn read(gateway: &Gateway, peers: &Peers) -> Readings {
     let snapshot = gateway.snapshot();
     Readings {
         cache_bytes: gateway.cache().stats().bytes,
-        upstreams: snapshot.all().map(|live| read_upstream(live, fleet)).collect(),
-        replicas: fleet.replicas(),
+        upstreams: snapshot.all().map(|live| read_upstream(live, peers)).collect(),
         ..Readings::default()
     }
 }
 
-fn read_upstream(live: &Live, fleet: &Fleet) -> UpstreamReading {
+fn read_upstream(live: &Live, peers: &Peers) -> UpstreamReading {
     let mut reading = UpstreamReading { name: live.upstream.name.clone(), ..UpstreamReading::default() };
     for lane in live.lanes_with_own_seats() {
         reading.in_flight += lane.bulkhead.in_flight();
@@ -89,6 +94,7 @@ fn read_upstream(live: &Live, fleet: &Fleet) -> UpstreamReading {
     }
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
+    reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
     reading.breakers = live
         .lanes_with_own_breaker()
         .map(|lane| {
@@ -97,17 +103,27 @@ fn read_upstream(live: &Live, fleet: &Fleet) -> UpstreamReading {
                 operation: operation.unwrap_or_default().to_owned(),
                 state: state.into(),
                 open_on: usize::from(matches!(state, State::Open | State::ForcedOpen))
-                    + open_elsewhere(fleet, &live.upstream.name, operation),
+                    + open_elsewhere(peers, &live.upstream.name, operation),
             }
         })
         .collect();
     reading
 }
 
-fn open_elsewhere(fleet: &Fleet, upstream: &str, operation: Option<&str>) -> usize {
-    let peers = fleet.peers_of(upstream, operation);
-    let states = peers.iter().filter_map(|peer| peer.note.as_ref()).map(|note| note.state);
+fn open_elsewhere(peers: &Peers, upstream: &str, operation: Option<&str>) -> usize {
+    let others = peers.others(upstream, operation);
+    let states = others.iter().filter_map(|peer| peer.note.as_ref()).map(|note| note.state);
     states.filter(|state| matches!(state, PeerState::Open | PeerState::ForcedOpen)).count()
+}
+
+fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
+    QuotaReading {
+        operation: lane.operation.clone().unwrap_or_default(),
+        remaining: quota.remaining(),
+        waiting: quota.waiting(),
+        paused_for: quota.paused_for(),
+        degraded: !matches!(quota.standing(), Standing::Replica | Standing::Fleet),
+    }
 }
 
 fn status(observed: &Observed) -> Value {
@@ -126,6 +142,8 @@ fn status(observed: &Observed) -> Value {
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "replica": observed.replicas.id(),
+        "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
@@ -179,11 +197,24 @@ fn upstream_status(live: &Live) -> Value {
             json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
         })
         .collect();
+    let quotas: Vec<Value> = live
+        .lanes_with_own_quota()
+        .map(|(lane, quota)| {
+            json!({
+                "operation": lane.operation,
+                "tokens": quota.standing().as_str(),
+                "remaining": quota.remaining(),
+                "waiting": quota.waiting(),
+                "pausedForSeconds": quota.paused_for().as_secs_f64().ceil() as u64,
+            })
+        })
+        .collect();
     json!({
         "name": live.upstream.name,
         "owner": live.upstream.owner,
         "source": live.upstream.origin,
         "breakers": breakers,
+        "quotas": quotas,
         "credentials": live.credentials.state().map(|state| state.err().unwrap_or("attached")),
         "connections": { "open": connections.open, "idle": connections.idle, "dialled": connections.dialled },
     })

@@ -1,7 +1,7 @@
 //! Stages 9 to 13: one attempt, from the breaker's permission to the response's headers.
 //!
-//! Breaker, then the upstream's bulkhead, then the attempt's clock, then the wire. What is refused here was
-//! never sent, and never counts as the upstream's failure.
+//! Breaker, then the quota, then the upstream's bulkhead, then the attempt's clock, then the wire. What is refused here
+//! was never sent, and never counts as the upstream's failure.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use super::breaker::{Outcome, Permit, Rejected};
 use super::bulkhead::{NoSeat, Seat};
 use super::call::Call;
 use super::failure::{Failure, FailureKind};
+use super::quota::{NoToken, Shortage};
 use super::retry;
 use super::stream::{Holds, UpstreamBody};
 use super::transport::{RequestBody, ResponseBody, SendFailure, SendFailureKind};
@@ -37,23 +38,10 @@ pub(super) async fn attempt(
     number: u32,
 ) -> Result<Exchange, (Failure, Option<RequestBody>)> {
     let (lane, deadline) = (&call.lane, call.deadline.inner);
-    let refused = |failure, request: Request<RequestBody>| (failure, Some(request.into_body()));
-    let mut permit = match lane.breaker.try_acquire(call.caller.key) {
-        Ok(permit) => permit,
-        Err(rejected) => return Err(refused(circuit_open(call, &rejected), request)),
+    let (permit, seat) = match admit(call).await {
+        Ok(admitted) => admitted,
+        Err(failure) => return Err((failure, Some(request.into_body()))),
     };
-    let seat = match take_seat(call).await {
-        Ok(seat) => seat,
-        Err(no_seat) => return Err(refused(overloaded(no_seat), request)),
-    };
-    if !permit.is_current() {
-        // It opened while this attempt waited in line; asking again gives the honest reason.
-        drop(permit);
-        match lane.breaker.try_acquire(call.caller.key) {
-            Ok(fresh) => permit = fresh,
-            Err(rejected) => return Err(refused(circuit_open(call, &rejected), request)),
-        }
-    }
     let mut in_flight = InFlight::start(call, upload, permit, seat, number);
     in_flight.inject_trace(&mut request);
     let connect = lane.policy.timeout.connect.min(deadline.saturating_duration_since(in_flight.started));
@@ -70,6 +58,37 @@ pub(super) async fn attempt(
             Err((failure, None))
         }
     }
+}
+
+/// Stages 9 to 11: the breaker's permit, a token of the quota, a seat.
+async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
+    let lane = &call.lane;
+    let ask = || lane.breaker.try_acquire(call.caller.key).map_err(|rejected| circuit_open(call, &rejected));
+    let mut permit = ask()?;
+    let mut token = None;
+    while let Some(quota) = lane.quota.as_ref().filter(|_| token.is_none()) {
+        let began = Instant::now();
+        let taken = quota.take(call.deadline.inner, || permit.is_current()).await;
+        tell_of_quota(call, began.elapsed(), taken.as_ref().err());
+        match taken {
+            Ok(granted) => token = Some(granted),
+            Err(NoToken::Refused(shortage, after)) => return Err(quota_exhausted(shortage, after)),
+            Err(NoToken::Overtaken) => {
+                drop(permit);
+                permit = ask()?;
+            }
+        }
+    }
+    let seat = take_seat(call).await.map_err(overloaded)?;
+    if !permit.is_current() {
+        // It opened while this attempt waited in line; asking again gives the honest reason.
+        drop(permit);
+        permit = ask()?;
+    }
+    if let Some(token) = token {
+        token.spend();
+    }
+    Ok((permit, seat))
 }
 
 /// Waits until headers, failure, or the end of the attempt's time, which does not run against the upstream before
@@ -109,6 +128,20 @@ fn timed_out(waited: Duration) -> Failure {
     Failure::new(FailureKind::Timeout, "http_response_timeout", detail)
 }
 
+/// A token that was at hand is not worth a word.
+fn tell_of_quota(call: &Call, waited: Duration, refused: Option<&NoToken>) {
+    let result = match refused {
+        None => "token",
+        Some(NoToken::Refused(Shortage::Tokens, _)) => "exhausted",
+        Some(NoToken::Refused(Shortage::Paused, _)) => "paused",
+        Some(NoToken::Refused(Shortage::Room, _)) => "queue_full",
+        Some(NoToken::Overtaken) => return,
+    };
+    if refused.is_some() || waited >= Duration::from_millis(1) {
+        call.trace.quota(&call.live.upstream.name, waited, result);
+    }
+}
+
 async fn take_seat(call: &Call) -> Result<Seat, NoSeat> {
     let bulkhead = &call.lane.bulkhead;
     if let Some(seat) = bulkhead.enter_now() {
@@ -131,6 +164,17 @@ fn circuit_open(call: &Call, rejected: &Rejected) -> Failure {
         format!("The circuit breaker of this upstream lets no calls through: {}.", rejected.why.as_str());
     Failure::new(FailureKind::CircuitOpen, "destination_unavailable", detail)
         .with_retry_after(rejected.retry_after)
+        .with_nothing_sent()
+}
+
+fn quota_exhausted(shortage: Shortage, after: Duration) -> Failure {
+    let detail = match shortage {
+        Shortage::Tokens => "`quota` of this upstream is used up for the time this call has.",
+        Shortage::Paused => "This upstream asked for a pause, and none of this call's time is left after it.",
+        Shortage::Room => "`quota` of this upstream is used up, and as many calls wait for it as may.",
+    };
+    Failure::new(FailureKind::QuotaExhausted, "http_request_denied", detail)
+        .with_retry_after(Some(after))
         .with_nothing_sent()
 }
 
@@ -226,6 +270,7 @@ impl<'a> InFlight<'a> {
         let policy = &self.call.lane.policy;
         let (parts, body) = response.into_parts();
         std::mem::take(&mut self.span).answered(parts.status, parts.version);
+        self.heed_limits(&parts);
         let mut permit = self.permit.take();
         if let Some(permit) = &mut permit {
             permit.mark_headers();
@@ -245,6 +290,15 @@ impl<'a> InFlight<'a> {
         });
         let holds = Holds { permit, seat: self.seat.take(), caller: None };
         Exchange { parts, body: UpstreamBody::new(body, holds, policy) }
+    }
+
+    fn heed_limits(&self, parts: &response::Parts) {
+        let quota = self.call.lane.quota.as_ref();
+        if let Some(pause) = quota.and_then(|quota| quota.learn(parts.status, &parts.headers)) {
+            let (upstream, operation) = (&self.call.live.upstream.name, &self.call.lane.operation);
+            let status = parts.status.as_u16();
+            tracing::info!(upstream, operation, status, ?pause, "the upstream asked for a pause");
+        }
     }
 
     fn failed(mut self, failure: &Failure) {

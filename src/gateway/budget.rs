@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::fleet::Replicas;
 use crate::models::policy::Retry;
 
 const BUCKETS: usize = 10;
@@ -16,7 +17,9 @@ const BUCKETS: usize = 10;
 #[derive(Debug)]
 pub struct Budget {
     percent: f64,
+    /// Of all replicas together.
     reserve: f64,
+    replicas: Replicas,
     bucket: Duration,
     start: Instant,
     window: Mutex<Ring>,
@@ -37,8 +40,9 @@ struct Counts {
 
 impl Budget {
     /// A budget with nothing spent.
-    pub fn new(settings: &Retry) -> Self {
+    pub fn new(settings: &Retry, replicas: Replicas) -> Self {
         Self {
+            replicas,
             percent: settings.budget_percent,
             reserve: settings.budget_min_per_second * settings.budget_window.as_secs_f64(),
             bucket: (settings.budget_window / BUCKETS as u32).max(Duration::from_millis(1)),
@@ -75,7 +79,8 @@ impl Budget {
     }
 
     fn left(&self, sum: Counts) -> f64 {
-        sum.calls as f64 * self.percent / 100.0 + self.reserve - sum.retries as f64
+        let reserve = self.reserve / f64::from(self.replicas.live());
+        sum.calls as f64 * self.percent / 100.0 + reserve - sum.retries as f64
     }
 
     /// Forgets what has left the window; answers with the current bucket.
@@ -101,6 +106,7 @@ mod tests {
         Budget {
             percent,
             reserve: per_second * 10.0,
+            replicas: Replicas::new(None),
             bucket: Duration::from_secs(1),
             start: Instant::now(),
             window: Mutex::default(),
@@ -120,6 +126,12 @@ mod tests {
     async fn the_reserve_lets_a_quiet_upstream_retry() {
         let budget = budget(20.0, 3.0);
         assert_eq!((0..100).filter(|_| budget.withdraw()).count(), 30);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_reserve_is_divided_among_the_replicas() {
+        let shared = Budget { replicas: Replicas::pretending(3), ..budget(20.0, 3.0) };
+        assert_eq!((0..100).filter(|_| shared.withdraw()).count(), 10);
     }
 
     #[tokio::test(start_paused = true)]

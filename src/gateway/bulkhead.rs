@@ -82,10 +82,10 @@ impl Bulkhead {
 }
 
 /// A place in a bounded line.
-struct Place<'a>(&'a AtomicUsize);
+pub(super) struct Place<'a>(&'a AtomicUsize);
 
 impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
+    pub(super) fn take(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
         waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < most).then_some(now + 1))
             .ok()

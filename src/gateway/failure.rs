@@ -41,6 +41,8 @@ pub struct Failure {
 pub enum FailureKind {
     /// The breaker refused.
     CircuitOpen,
+    /// The upstream's quota had no token, or the upstream asked for a pause.
+    QuotaExhausted,
     /// The upstream's bulkhead, or a flight's waiting room, was full.
     Overloaded,
     /// The caller's own bulkhead was full.
@@ -105,6 +107,7 @@ impl Failure {
             | FailureKind::BodyBroken
             | FailureKind::OnlyIfCached => Origin::Caller,
             FailureKind::CircuitOpen
+            | FailureKind::QuotaExhausted
             | FailureKind::Overloaded
             | FailureKind::Destination
             | FailureKind::CredentialsMissing
@@ -116,6 +119,7 @@ impl Failure {
     pub fn cause(&self) -> Option<Cause> {
         match self.kind {
             FailureKind::CircuitOpen => Some(Cause::CircuitOpen),
+            FailureKind::QuotaExhausted => Some(Cause::QuotaExhausted),
             FailureKind::Overloaded => Some(Cause::Overloaded),
             FailureKind::Timeout => Some(Cause::Timeout),
             FailureKind::Connect => Some(Cause::ConnectFailure),
@@ -128,6 +132,7 @@ impl Failure {
     pub fn problem(&self) -> ProblemType {
         match self.kind {
             FailureKind::CircuitOpen => ProblemType::CircuitOpen,
+            FailureKind::QuotaExhausted => ProblemType::QuotaExhausted,
             FailureKind::Overloaded => ProblemType::Overloaded,
             FailureKind::CallerBusy => ProblemType::TooManyConcurrent,
             FailureKind::Timeout => ProblemType::UpstreamTimeout,

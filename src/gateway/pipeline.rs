@@ -10,7 +10,7 @@
 //! | 4 cache, 5 coalescing | `caching::answer` | a hit costs nothing below; one flight for many waiters |
 //! | 6 caller bulkhead | [`CallerBulkhead::enter`](crate::gateway::bulkhead::CallerBulkhead::enter) | one caller cannot take all seats, nor multiply by retrying |
 //! | 7 retry and budget | [`Tries::judge`](crate::gateway::retry::Tries::judge), [`Budget::withdraw`](crate::gateway::budget::Budget::withdraw) | outside the breaker: an open circuit ends the retrying |
-//! | 9 breaker, 11 upstream bulkhead, 12 attempt timeout, 13 transport | `attempt` | the breaker sees each exchange with the wire, and no refusal of ours |
+//! | 9 breaker, 10 quota, 11 upstream bulkhead, 12 attempt timeout, 13 transport | `attempt` | the breaker sees each exchange with the wire, and no refusal of ours |
 
 use std::io;
 use std::sync::Arc;
@@ -134,8 +134,8 @@ pub async fn reach(
         call.trace.retry(&call.live.upstream.name, reason, pause);
         tokio::time::sleep(pause).await;
         let next = once(gateway, call, body, conditions, &mut tries).await;
-        if next.as_ref().is_err_and(|failure| failure.kind == FailureKind::CircuitOpen) {
-            // Refused between attempts: the last real outcome tells more than "open".
+        if next.as_ref().is_err_and(is_refusal_of_ours) {
+            // Refused between attempts: the last real outcome tells more than "open" or "used up".
             break;
         }
         last = next;
@@ -176,7 +176,7 @@ async fn once(
             Ok(Reached { parts, body: ReachedBody::Streaming(Box::new(body)), attempts: number })
         }
         Err((failure, unsent)) => {
-            if matches!(failure.kind, FailureKind::CircuitOpen | FailureKind::Overloaded) {
+            if is_refusal_of_ours(&failure) || failure.kind == FailureKind::Overloaded {
                 tries.take_back();
             } else {
                 log_failed(call, number, &failure);
@@ -187,6 +187,11 @@ async fn once(
             Err(failure)
         }
     }
+}
+
+/// By the breaker or the quota.
+fn is_refusal_of_ours(failure: &Failure) -> bool {
+    matches!(failure.kind, FailureKind::CircuitOpen | FailureKind::QuotaExhausted)
 }
 
 fn log_failed(call: &Call, attempt: u32, failure: &Failure) {

@@ -14,9 +14,11 @@ use super::breaker::Breaker;
 use super::budget::Budget;
 use super::bulkhead::{Bulkhead, CallerBulkhead};
 use super::credentials::{Attached, Vault};
+use super::quota::Quota;
 use super::retry;
 use super::transitions;
 use super::transport::{self, Network, SetupFailure, Transport};
+use crate::fleet::Fleet;
 use crate::models::policy::{Operation, Policy, Segment, Upstream};
 use crate::models::registration::SealedCredential;
 use crate::telemetry::metrics::{Metrics, UpstreamMetrics};
@@ -87,6 +89,8 @@ pub struct Lane {
     pub callers: Arc<CallerBulkhead>,
     /// The retry budget.
     pub budget: Arc<Budget>,
+    /// The quota, where there is one.
+    pub quota: Option<Arc<Quota>>,
 }
 
 /// What every upstream is built with.
@@ -95,6 +99,8 @@ pub struct Surroundings {
     pub network: Arc<Network>,
     /// Where metrics live.
     pub metrics: Arc<Metrics>,
+    /// What is shared with other replicas.
+    pub fleet: Fleet,
 }
 
 impl Snapshot {
@@ -200,6 +206,12 @@ impl Live {
         self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).retry)
     }
 
+    /// Lanes with a quota of their own, and that quota.
+    pub fn lanes_with_own_quota(&self) -> impl Iterator<Item = (&Arc<Lane>, &Arc<Quota>)> {
+        let own = self.lanes.iter().filter(|lane| self.owned(lane.operation.as_deref()).quota);
+        own.filter_map(|lane| Some((lane, lane.quota.as_ref()?)))
+    }
+
     fn owned(&self, operation: Option<&str>) -> Owns {
         let Some(name) = operation else { return Owns::of(None) };
         let found = self.upstream.operations.iter().find(|operation| operation.name == name);
@@ -244,6 +256,10 @@ impl Lane {
         let seats = shared(owns.concurrency).or(same_seats);
         let same_budget = before.filter(|lane| owned.retry && lane.policy.retry == policy.retry);
         let budget = shared(owns.retry).or(same_budget);
+        let quota = match shared(owns.quota) {
+            Some(root) => root.quota.clone(),
+            None => own_quota(policy, before.filter(|_| owned.quota), (&upstream.name, name), around),
+        };
         Self {
             operation: name.map(str::to_owned),
             cache_name: format!("{}/{}", upstream.name, name.unwrap_or_default()),
@@ -258,8 +274,11 @@ impl Lane {
                 || Arc::new(CallerBulkhead::new(&policy.concurrency)),
                 |lane| Arc::clone(&lane.callers),
             ),
-            budget: budget
-                .map_or_else(|| Arc::new(Budget::new(&policy.retry)), |lane| Arc::clone(&lane.budget)),
+            budget: budget.map_or_else(
+                || Arc::new(Budget::new(&policy.retry, around.fleet.replicas.clone())),
+                |lane| Arc::clone(&lane.budget),
+            ),
+            quota,
         }
     }
 
@@ -277,22 +296,46 @@ impl Lane {
 
 /// Which engines a lane has for itself; the others it shares with the upstream's own lane.
 #[derive(Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for one engine")]
 struct Owns {
     breaker: bool,
     concurrency: bool,
     retry: bool,
+    quota: bool,
 }
 
 impl Owns {
-    const NOTHING: Self = Self { breaker: false, concurrency: false, retry: false };
+    const NOTHING: Self = Self { breaker: false, concurrency: false, retry: false, quota: false };
+    const ALL: Self = Self { breaker: true, concurrency: true, retry: true, quota: true };
 
     fn of(operation: Option<&Operation>) -> Self {
-        operation.map_or(Self { breaker: true, concurrency: true, retry: true }, |operation| Self {
+        operation.map_or(Self::ALL, |operation| Self {
             breaker: operation.own_breaker,
             concurrency: operation.own_concurrency,
             retry: operation.own_retry,
+            quota: operation.own_quota,
         })
     }
+}
+
+/// The quota of a lane that has its own; under the same settings the one it had.
+fn own_quota(
+    policy: &Policy,
+    before: Option<&Arc<Lane>>,
+    (upstream, operation): (&str, Option<&str>),
+    around: &Surroundings,
+) -> Option<Arc<Quota>> {
+    let settings = policy.quota.as_ref()?;
+    let before = before.and_then(|lane| Some((lane.quota.as_ref()?, lane.policy.quota.as_ref()?)));
+    Some(match before {
+        Some((quota, same)) if same == settings => Arc::clone(quota),
+        before => {
+            let metrics = around.metrics.upstream(upstream);
+            let name = format!("{upstream}/{}", operation.unwrap_or_default());
+            let before = before.map(|(quota, _)| quota.as_ref());
+            Arc::new(Quota::new(settings, &name, &around.fleet, metrics, before))
+        }
+    })
 }
 
 fn attempt_timeout(policy: &Policy) -> Duration {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -73,6 +74,14 @@ impl KeyRing {
         self.keys.iter().find(|key| key.kid == kid).map(|key| key.derive(purpose))
     }
 
+    /// A number that stands for `text` wherever the same key is current, and tells nobody without it what it stands for.
+    pub fn pseudonym(&self, purpose: &str, text: &str) -> u128 {
+        let tag =
+            hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.derive_current(purpose)), text.as_bytes());
+        let (first, _) = tag.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
+        u128::from_be_bytes(*first)
+    }
+
     /// The same of the current key.
     pub(super) fn derive_current(&self, purpose: &str) -> [u8; LENGTH] {
         self.keys[0].derive(purpose)
@@ -129,6 +138,15 @@ mod tests {
     fn the_first_key_is_the_current_one() {
         let ring = KeyRing::parse(&format!("b:{ONES}, a:{}\n", TWOS.trim_end_matches('='))).unwrap();
         assert_eq!((ring.current(), ring.kids().collect::<Vec<_>>()), ("b", vec!["b", "a"]));
+    }
+
+    #[test]
+    fn a_pseudonym_is_the_same_under_the_same_key_only() {
+        let ring = |keys: &str| KeyRing::parse(keys).unwrap();
+        let (one, two) = (format!("a:{ONES}"), format!("a:{TWOS}"));
+        assert_eq!(ring(&one).pseudonym("p", "x"), ring(&format!("{one},b:{TWOS}")).pseudonym("p", "x"));
+        assert_ne!(ring(&one).pseudonym("p", "x"), ring(&two).pseudonym("p", "x"));
+        assert_ne!(ring(&one).pseudonym("p", "x"), ring(&one).pseudonym("q", "x"));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl<E: Endpoint> Endpoint for RateLimitEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let Some(standing) = self.count(&request) else {
+        let Some(standing) = self.count(&request).await else {
             return Ok(self.inner.get_response(request).await.into_response());
         };
         let mut response = match standing.refused {
@@ -66,20 +66,23 @@ impl<E: Endpoint> Endpoint for RateLimitEndpoint<E> {
 
 impl<E> RateLimitEndpoint<E> {
     /// Where the client stands with the limit it is nearest to; `None` where there is none.
-    fn count(&self, request: &Request) -> Option<Standing> {
+    async fn count(&self, request: &Request) -> Option<Standing> {
         let path = request.uri().path();
         if !path.starts_with(API) {
             return None;
         }
         let visitor = request.data::<Visitor>();
         let address = visitor.and_then(|visitor| visitor.address);
-        let general = match visitor.map(|visitor| &visitor.identity) {
-            Some(Identity::Known(known)) => self.limits.principal(&known.principal),
-            _ => self.limits.anonymous(address),
+        let general = async {
+            match visitor.map(|visitor| &visitor.identity) {
+                Some(Identity::Known(known)) => self.limits.principal(&known.principal).await,
+                _ => self.limits.anonymous(address).await,
+            }
         };
         let only_reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
         let tries = path.starts_with(AUTH) && !only_reads;
-        let strict = tries.then(|| self.limits.auth(address)).flatten();
+        let strict = async { if tries { self.limits.auth(address).await } else { None } };
+        let (general, strict) = tokio::join!(general, strict);
         [general, strict]
             .into_iter()
             .flatten()

@@ -24,6 +24,7 @@ mod headers;
 mod network;
 mod operation;
 mod path_template;
+mod quota;
 mod retry;
 /// The document's fields in the terms of OpenAPI and of Kubernetes.
 pub mod schema;
@@ -75,6 +76,7 @@ const SPEC: Fields = Fields {
         "retry",
         "breaker",
         "concurrency",
+        "quota",
         "cache",
         "fallback",
         "fallbackOn",
@@ -89,7 +91,6 @@ const SPEC: Fields = Fields {
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
-        ("quota", settings::QUOTA),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
     ],

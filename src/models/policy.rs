@@ -13,9 +13,12 @@ use ipnet::IpNet;
 mod access;
 /// What is added to prove who calls.
 mod credentials;
+/// How many attempts in a while.
+mod quota;
 
 pub use access::{Access, Allow, Pattern};
 pub use credentials::{Credentials, OAuth2};
+pub use quota::{OnExhausted, OnStoreLoss, Quota, Rate, Scope};
 
 /// A registered HTTP API with everything the data plane needs to call it.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +69,7 @@ pub struct Tls {
 
 /// A part of an upstream, matched by method and path template.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for one block that may be given")]
 pub struct Operation {
     /// Unique within the upstream.
     pub name: String,
@@ -81,6 +85,8 @@ pub struct Operation {
     pub own_concurrency: bool,
     /// It gave a `retry` block, so it has a retry budget of its own.
     pub own_retry: bool,
+    /// It gave a `quota` block, so it counts for itself.
+    pub own_quota: bool,
 }
 
 /// `/quotes/{id}` as segments; a last segment `**` matches the rest.
@@ -114,6 +120,8 @@ pub struct Policy {
     pub breaker: Breaker,
     /// How many at once.
     pub concurrency: Concurrency,
+    /// How many in a while, where that is limited.
+    pub quota: Option<Quota>,
     /// What may be answered from memory.
     pub cache: Cache,
     /// What answers when the upstream cannot.

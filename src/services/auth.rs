@@ -95,7 +95,7 @@ impl AuthService {
     /// Signs in with address and password.
     pub async fn login(&self, email: &str, password: SecretString, actor: Actor) -> Result<Session, Failure> {
         checkable("/password", &password)?;
-        self.parts.limits.check(email, actor.address)?;
+        self.parts.limits.check(email, actor.address).await?;
         let address = Email::parse(email);
         let found = match address.clone() {
             Some(address) => self.parts.store.user_for_login(address).await?,
@@ -159,7 +159,7 @@ impl AuthService {
             return Err(Failure::forbidden("Only users have a password."));
         }
         checkable("/currentPassword", &current)?;
-        self.parts.limits.check(&principal.name, actor.address)?;
+        self.parts.limits.check(&principal.name, actor.address).await?;
         let user = self.parts.store.user(principal.id).await?;
         acceptable("/newPassword", &new, &user)?;
         if current.expose_secret() == new.expose_secret() {
@@ -261,7 +261,7 @@ impl AuthService {
     /// Counts a wrong password, against the account from this address and in the metrics, and notes it. The answer is
     /// the same whether that could be noted or not.
     async fn refused(&self, account: &str, address: Option<&Email>, actor: &Actor) {
-        self.parts.limits.failed(account, actor.address);
+        self.parts.limits.failed(account, actor.address).await;
         self.parts.metrics.auth_failure(AuthFailure::Password);
         // What is no address is not kept: people type passwords there.
         let Some(address) = address.filter(|_| self.noted.one_more()) else { return };

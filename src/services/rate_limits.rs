@@ -1,10 +1,9 @@
-//! How much each client may ask of the control plane. The limits are held here in memory; where several replicas share
-//! them, another store takes the place of `Times` behind the same methods.
+//! How much each client may ask of the control plane. With Redis replicas share the limits; while it does not answer each
+//! goes by what it counted itself, which it does all the time.
 //!
 //! Each limit is a GCRA (ITU-T I.371, the leaky bucket as a meter): one instant per client, the time at which all it has
 //! asked for will have been earned. No timer runs, and a client that stays away costs nothing.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -13,9 +12,15 @@ use std::time::Duration;
 use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
+use self::shared::Asks;
 use crate::error::Failure;
+use crate::identity::ring::KeyRing;
 use crate::models::principal::{Class, Principal};
+use crate::redis::Redis;
 use crate::telemetry::metrics::{Metrics, RateLimit};
+
+/// With other replicas.
+mod shared;
 
 /// Clients remembered at most. Beyond it those are forgotten that were seen once and not again, so a flood of new
 /// addresses drives itself out and not who is held back already.
@@ -77,7 +82,8 @@ struct Held {
     times: Times,
     metrics: Arc<Metrics>,
     began: Instant,
-    hashers: [RandomState; 2],
+    ring: KeyRing,
+    redis: Option<Redis>,
 }
 
 /// The instant at which a client will have earned all it asked for, nanoseconds since the start.
@@ -95,37 +101,42 @@ impl RateLimits {
 
     /// Held in this process alone.
     pub fn local(metrics: Arc<Metrics>) -> Self {
-        let hashers = [RandomState::new(), RandomState::new()];
+        let ring = KeyRing::parse(&KeyRing::generate("local")).expect("a ring just generated is valid");
+        Self::shared(metrics, ring, None)
+    }
+
+    /// Shared through `redis`, where there is one. The ring makes the names of accounts unreadable there.
+    pub fn shared(metrics: Arc<Metrics>, ring: KeyRing, redis: Option<Redis>) -> Self {
         let times = Cache::new(REMEMBERED);
-        Self { held: Some(Arc::new(Held { times, metrics, began: Instant::now(), hashers })) }
+        Self { held: Some(Arc::new(Held { times, metrics, began: Instant::now(), ring, redis })) }
     }
 
     /// A request by somebody who proved who it is; its class says how many it may make.
-    pub fn principal(&self, principal: &Principal) -> Option<Standing> {
+    pub async fn principal(&self, principal: &Principal) -> Option<Standing> {
         let limit = match principal.class {
             Class::Low => RateLimit::Low,
             Class::Normal => RateLimit::Normal,
             Class::High => RateLimit::High,
         };
-        self.held.as_ref().map(|held| held.take(Client(limit, principal.id.as_u128())))
+        self.take(Client(limit, principal.id.as_u128())).await
     }
 
     /// A request by somebody who did not.
-    pub fn anonymous(&self, address: Option<IpAddr>) -> Option<Standing> {
-        self.held.as_ref().map(|held| held.take(Client(RateLimit::Anonymous, network(address))))
+    pub async fn anonymous(&self, address: Option<IpAddr>) -> Option<Standing> {
+        self.take(Client(RateLimit::Anonymous, network(address))).await
     }
 
     /// A request to where secrets are tried: signing in, refreshing, changing and resetting a password.
-    pub fn auth(&self, address: Option<IpAddr>) -> Option<Standing> {
-        self.held.as_ref().map(|held| held.take(Client(RateLimit::Auth, network(address))))
+    pub async fn auth(&self, address: Option<IpAddr>) -> Option<Standing> {
+        self.take(Client(RateLimit::Auth, network(address))).await
     }
 
     /// Whether this account may be tried from this address: ask before looking at a password, and tell
     /// [`failed`](Self::failed) when it was wrong. Only failures count, and only those of this address: a stranger who
     /// guesses locks out itself and not the owner, who comes from elsewhere.
-    pub fn check(&self, account: &str, address: Option<IpAddr>) -> Result<(), Failure> {
+    pub async fn check(&self, account: &str, address: Option<IpAddr>) -> Result<(), Failure> {
         let Some(held) = &self.held else { return Ok(()) };
-        match held.look(held.pair(account, address)).refused {
+        match held.look(held.pair(account, address)).await.refused {
             None => Ok(()),
             Some(after) => {
                 held.metrics.rate_limited(RateLimit::AuthFailures);
@@ -135,35 +146,52 @@ impl RateLimits {
     }
 
     /// The account was tried from this address, in vain.
-    pub fn failed(&self, account: &str, address: Option<IpAddr>) {
+    pub async fn failed(&self, account: &str, address: Option<IpAddr>) {
         if let Some(held) = &self.held {
-            held.count(held.pair(account, address));
+            held.count(held.pair(account, address)).await;
         }
+    }
+
+    async fn take(&self, client: Client) -> Option<Standing> {
+        let held = self.held.as_ref()?;
+        let standing = held.count(client).await;
+        if standing.refused.is_some() {
+            held.metrics.rate_limited(client.0);
+        }
+        Some(standing)
     }
 }
 
 impl Held {
     /// Spelling makes no other account: e-mail addresses are unique regardless of case.
     fn pair(&self, account: &str, address: Option<IpAddr>) -> Client {
-        let pair = (account.trim().to_lowercase(), network(address));
-        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&pair)));
-        Client(RateLimit::AuthFailures, high << 64 | low)
+        let pair = format!("{:032x} {}", network(address), account.trim().to_lowercase());
+        Client(RateLimit::AuthFailures, self.ring.pseudonym("accounts under a rate limit", &pair))
     }
 
     fn now(&self) -> u64 {
         self.began.elapsed().as_nanos() as u64
     }
 
-    /// Counts a request, unless it is one too many.
-    fn take(&self, client: Client) -> Standing {
-        let standing = self.count(client);
-        if standing.refused.is_some() {
-            self.metrics.rate_limited(client.0);
-        }
-        standing
+    /// Counts a request, unless it is one too many: here in any case, so that the count is at hand when Redis is not.
+    async fn count(&self, client: Client) -> Standing {
+        let here = self.count_here(client);
+        self.shared(client, Asks::ToBeCounted).await.unwrap_or(here)
     }
 
-    fn count(&self, client: Client) -> Standing {
+    /// Where it stands, with nothing counted.
+    async fn look(&self, client: Client) -> Standing {
+        match self.shared(client, Asks::WhereItStands).await {
+            Some(standing) => standing,
+            None => self.look_here(client),
+        }
+    }
+
+    async fn shared(&self, client: Client, asks: Asks) -> Option<Standing> {
+        shared::ask(self.redis.as_ref()?, client, asks).await
+    }
+
+    fn count_here(&self, client: Client) -> Standing {
         let (now, quota) = (self.now(), Quota::of(client.0));
         let time =
             self.times.get_or_insert_with(&client, || Ok::<_, std::convert::Infallible>(Arc::default()));
@@ -182,8 +210,7 @@ impl Held {
         }
     }
 
-    /// Where it stands, with nothing counted.
-    fn look(&self, client: Client) -> Standing {
+    fn look_here(&self, client: Client) -> Standing {
         let quota = Quota::of(client.0);
         let ahead = self.times.get(&client).map_or(0, |time| time.load(Relaxed).saturating_sub(self.now()));
         let over = (ahead + quota.interval()).checked_sub(quota.nanos()).filter(|over| *over > 0);

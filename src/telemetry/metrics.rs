@@ -26,9 +26,9 @@ mod upstreams;
 pub use exposition::Format;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    ProbeLease, RateLimit, RetryReason, SpanLoss, TransitionReason,
+    ProbeLease, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
 };
-pub use readings::{BreakerReading, PoolReading, Readings, UpstreamReading};
+pub use readings::{BreakerReading, PoolReading, QuotaReading, Readings, UpstreamReading};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;

@@ -1,199 +1,100 @@
-//! The breakers of several replicas over one Redis: what each shows of the others, whose evidence counts, who probes, and that
-//! each goes by itself without Redis.
+//! Replicas that share limits through Redis: together, with Redis gone, and when it goes in between.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
+use tokio::task::JoinSet;
 
-use crate::support::client;
+use crate::support::client::{self, Answer};
 use crate::support::levee::TestApp;
-use crate::support::misbehaving::{Behaviour, Gate, Misbehaving, Reply};
-use crate::support::ports::ClosedPort;
-use crate::support::redis::RedisServer;
+use crate::support::misbehaving::{Misbehaving, Reply};
+use crate::support::redis::{Fault, FaultProxy, RedisServer};
 use crate::support::until::until;
 
-/// Modes that a person forced.
-mod forced;
+/// Quotas of the fleet.
+mod quotas;
+/// The control plane's rate limits.
+mod rate_limits;
+/// Who lives.
+mod replicas;
+/// The tokens themselves.
+mod tokens;
 
-const SOON: Duration = Duration::from_secs(20);
-const BREAKER: &str = "/api/v1/breakers/api";
+/// Nothing that is waited for here takes longer.
+pub(super) const SOON: Duration = Duration::from_secs(20);
 
-/// Opens after two failures.
-fn document(url: &str, breaker: &str) -> String {
+/// Neither cached nor coalesced nor tried again: one call is one request.
+const PLAIN: &str = "cache: { mode: off }, retry: { attempts: 1 }";
+
+/// The document of an upstream `api` with these fields.
+pub(super) fn document(server: &Misbehaving, fields: &str) -> String {
+    let url = server.url();
     format!(
-        "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: api }}\nspec:\n  url: {url}\n  \
-         retry: {{ attempts: 1 }}\n  cache: {{ mode: off }}\n  breaker: {{ minimumCalls: 2, {breaker} }}\n"
+        "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: api }}\nspec: {{ url: '{url}', {PLAIN}, {fields} }}\n"
     )
 }
 
-const LONG: &str = "open: { base: 60s }";
-const ADOPTING: &str = "open: { base: 60s }, fleet: { adopt: true }";
-
-async fn replica(redis: &RedisServer, url: &str, breaker: &str) -> TestApp {
-    TestApp::with(document(url, breaker)).env("LEVEE_REDIS_URL", redis.url()).start().await
-}
-
-/// Waits until each hears of all.
-async fn together(replicas: &[&TestApp]) {
-    let count = replicas.len() as f64;
-    for replica in replicas {
-        until("it hears of the others", SOON, async || {
-            replica.metric("levee_fleet_replicas").await == Some(count)
+/// So many replicas before one upstream, over the Redis at this URL. They know of each other.
+pub(super) async fn replicas(count: usize, document: &str, redis: &str) -> Vec<TestApp> {
+    let mut apps = Vec::new();
+    for _ in 0..count {
+        apps.push(TestApp::with(document).env("LEVEE_REDIS_URL", redis).start().await);
+    }
+    for app in &apps {
+        until("all know of each other", SOON, async || {
+            app.metric("levee_replicas").await == Some(count as f64)
         })
         .await;
     }
+    apps
 }
 
-async fn status(replica: &TestApp, path: &str) -> u16 {
-    replica.get(&format!("/proxy/api{path}")).await.status.as_u16()
+async fn get(app: &TestApp, path: &str) -> Answer {
+    app.get(&format!("/proxy/api{path}")).await
 }
 
-async fn fail(replica: &TestApp, path: &str) {
-    for _ in 0..2 {
-        assert!(status(replica, path).await >= 500);
+/// The end of a problem's type; empty where Levee did not refuse.
+fn problem(answer: &Answer) -> String {
+    if answer.header("content-type") != "application/problem+json" {
+        return String::new();
     }
-    until("it is open", SOON, async || state(replica).await == "open").await;
+    answer.json()["type"].as_str().unwrap().rsplit('/').next().unwrap().to_owned()
 }
 
-async fn state(replica: &TestApp) -> String {
-    replica.ask(BREAKER).await.json()["state"].as_str().unwrap().to_owned()
+pub(super) async fn degraded(app: &TestApp) -> bool {
+    app.metric("levee_quota_degraded{upstream=\"api\",operation=\"\"}").await == Some(1.0)
 }
 
-async fn open_in_the_fleet(replica: &TestApp) -> f64 {
-    replica.metric("levee_fleet_breakers_open{upstream=\"api\",operation=\"\"}").await.unwrap()
+/// Callers who ask for `/ok` over and over.
+pub(super) struct Callers {
+    running: JoinSet<usize>,
+    over: Arc<AtomicBool>,
 }
 
-#[tokio::test]
-async fn each_replica_shows_how_all_of_them_stand() {
-    let (redis, server) = (RedisServer::start().await, Misbehaving::start().await);
-    let (one, two) = (replica(&redis, &server.url(), LONG).await, replica(&redis, &server.url(), LONG).await);
-    together(&[&one, &two]).await;
-    fail(&one, "/status/503").await;
-    until("the other hears", SOON, async || open_in_the_fleet(&two).await == 1.0).await;
-    let shown: Value = two.ask(BREAKER).await.json();
-    assert_eq!(shown["state"], "closed");
-    let [this, other] = &shown["replicas"].as_array().unwrap()[..] else { panic!("{shown}") };
-    assert_eq!((&this["answers"], &this["state"]), (&true.into(), &"closed".into()), "{shown}");
-    assert_eq!((&other["answers"], &other["state"]), (&false.into(), &"open".into()), "{shown}");
-    assert_eq!((&other["reason"], &other["mode"]), (&"failure_rate".into(), &"auto".into()), "{shown}");
-    assert_ne!(this["replica"], other["replica"]);
-    let own = one.ask(BREAKER).await.json();
-    assert_eq!(own["replicas"][0]["replica"], other["replica"]);
-    let listed = two.ask("/api/v1/breakers").await.json();
-    assert_eq!(listed["items"][0].get("replicas"), None, "{listed}");
-    // Nothing is adopted unless the policy says so.
-    assert_eq!(status(&two, "/ok").await, 200);
-    drop(one);
-    until("who is gone is forgotten", SOON, async || two.metric("levee_fleet_replicas").await == Some(1.0))
-        .await;
-}
-
-#[tokio::test]
-async fn a_replica_whose_own_network_is_broken_opens_nobody_elses() {
-    let (redis, server, closed) =
-        (RedisServer::start().await, Misbehaving::start().await, ClosedPort::take());
-    let cut_off = replica(&redis, &format!("http://{}", closed.address), ADOPTING).await;
-    let (two, three) =
-        (replica(&redis, &server.url(), ADOPTING).await, replica(&redis, &server.url(), ADOPTING).await);
-    together(&[&cut_off, &two, &three]).await;
-    fail(&cut_off, "/ok").await;
-    for healthy in [&two, &three] {
-        until("they hear of it", SOON, async || open_in_the_fleet(healthy).await == 1.0).await;
+impl Callers {
+    /// So many at each replica, each with a pause between its calls.
+    pub(super) fn begin(apps: &[TestApp], each: usize, pause: Duration) -> Self {
+        let (mut running, over) = (JoinSet::new(), Arc::new(AtomicBool::new(false)));
+        for address in apps.iter().flat_map(|app| std::iter::repeat_n(app.data, each)) {
+            let over = Arc::clone(&over);
+            running.spawn(async move {
+                let mut calls = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let answer = client::get(address, "/proxy/api/ok").await;
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    calls += 1;
+                    tokio::time::sleep(pause).await;
+                }
+                calls
+            });
+        }
+        Self { running, over }
     }
-    // Several turns of the exchange pass meanwhile.
-    for _ in 0..200 {
-        assert_eq!((status(&two, "/ok").await, status(&three, "/ok").await), (200, 200));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!((state(&two).await, state(&three).await), ("closed".to_owned(), "closed".to_owned()));
-}
 
-#[tokio::test]
-async fn what_two_saw_themselves_opens_the_third_before_it_fails() {
-    let (redis, server) = (RedisServer::start().await, Misbehaving::start().await);
-    let (one, two, three) = (
-        replica(&redis, &server.url(), ADOPTING).await,
-        replica(&redis, &server.url(), ADOPTING).await,
-        replica(&redis, &server.url(), ADOPTING).await,
-    );
-    let wary = replica(&redis, &server.url(), LONG).await;
-    together(&[&one, &two, &three, &wary]).await;
-    fail(&one, "/status/503").await;
-    fail(&two, "/status/503").await;
-    until("it adopts", SOON, async || state(&three).await == "open").await;
-    let shown = three.ask(BREAKER).await.json();
-    assert_eq!((&shown["reason"], &shown["calls"]), (&"fleet".into(), &0.into()), "{shown}");
-    assert_eq!(status(&three, "/ok").await, 503);
-    let adopted =
-        "levee_breaker_transitions_total{upstream=\"api\",operation=\"\",to=\"open\",reason=\"fleet\"}";
-    assert_eq!(three.metric(adopted).await, Some(1.0));
-    until("the wary one hears", SOON, async || open_in_the_fleet(&wary).await == 3.0).await;
-    assert_eq!((status(&wary, "/ok").await, state(&wary).await), (200, "closed".to_owned()));
-}
-
-#[tokio::test]
-async fn one_replica_probes_at_a_time() {
-    let (redis, server) = (RedisServer::start().await, Misbehaving::start().await);
-    let quick = "open: { base: 2s, cap: 2s }, halfOpen: { probes: 1 }";
-    let replicas = [
-        replica(&redis, &server.url(), quick).await,
-        replica(&redis, &server.url(), quick).await,
-        replica(&redis, &server.url(), quick).await,
-    ];
-    together(&replicas.each_ref()).await;
-    for replica in &replicas {
-        fail(replica, "/status/503").await;
+    /// Ends them; answers with their calls, of which every one was answered well.
+    pub(super) async fn end(self) -> usize {
+        self.over.store(true, Ordering::Relaxed);
+        self.running.join_all().await.into_iter().sum()
     }
-    let gate = Gate::closed();
-    server.script("/x", [Behaviour::Held(gate.clone(), Box::new(Reply::ok("back").into()))]);
-    let callers: Vec<_> =
-        replicas.iter().map(|replica| tokio::spawn(call_until_it_answers(replica.data))).collect();
-    until("one probes", SOON, async || gate.waiting() == 1).await;
-    // All open periods are over by then, and the one lease has been renewed.
-    let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_secs(6) {
-        assert_eq!(gate.waiting(), 1, "two probe at once");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    gate.open();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    let mut lost = 0.0;
-    for replica in &replicas {
-        assert_eq!(state(replica).await, "closed");
-        lost += replica.metric("levee_breaker_probe_leases_total{result=\"lost\"}").await.unwrap();
-    }
-    assert!(lost >= 2.0, "{lost}");
-}
-
-/// As a caller with patience: again and again, until its breaker lets it through.
-async fn call_until_it_answers(address: std::net::SocketAddr) {
-    until("it is let through", Duration::from_secs(60), async || {
-        client::get(address, "/proxy/api/x").await.status == 200
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn without_redis_each_goes_by_itself() {
-    let (mut redis, server) = (RedisServer::start().await, Misbehaving::start().await);
-    let quick = "open: { base: 2s, cap: 2s }, halfOpen: { probes: 1 }, fleet: { adopt: true }";
-    let (one, two) =
-        (replica(&redis, &server.url(), quick).await, replica(&redis, &server.url(), quick).await);
-    together(&[&one, &two]).await;
-    redis.stop();
-    fail(&one, "/status/503").await;
-    fail(&two, "/status/503").await;
-    let gate = Gate::closed();
-    server.script("/x", [Behaviour::Held(gate.clone(), Box::new(Reply::ok("back").into()))]);
-    let callers = [&one, &two].map(|replica| tokio::spawn(call_until_it_answers(replica.data)));
-    until("both probe", SOON, async || gate.waiting() == 2).await;
-    gate.open();
-    for caller in callers {
-        caller.await.unwrap();
-    }
-    until("nobody is heard of", SOON, async || one.metric("levee_fleet_replicas").await == Some(1.0)).await;
-    redis.start_again().await;
-    together(&[&one, &two]).await;
 }

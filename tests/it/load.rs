@@ -14,6 +14,8 @@ mod logins;
 mod memory;
 /// One upstream's trouble and another's latency.
 mod neighbours;
+/// What replicas send together.
+mod quotas;
 /// How soon an idle process leaves.
 mod stopping;
 

@@ -16,6 +16,7 @@ mod fleet;
 mod keys;
 mod load;
 mod ops;
+mod peers;
 mod policy;
 mod protection;
 mod readme;

@@ -80,7 +80,11 @@ async fn every_metric_that_telemetry_names_appears() {
         families.split('"').filter(|part| part.starts_with("levee_") && !part.contains(' ')).collect();
     assert!(named.len() > 20, "{named:?}");
     let server = Misbehaving::start().await;
-    let keyed = upstream("keyed", &server.url(), "  credentials: { basic: { username: levee } }\n");
+    let keyed = upstream(
+        "keyed",
+        &server.url(),
+        "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n",
+    );
     let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
     assert_eq!(app.ask("/api/v1/breakers").await.status, 200);

@@ -31,6 +31,8 @@ mod fallback_causes;
 mod fallbacks;
 /// Parts of an upstream with their own policy.
 mod operations;
+/// What the upstream gets in a while.
+mod quotas;
 /// New documents while calls are in flight.
 mod reloading;
 /// What crosses when a call is tried again.

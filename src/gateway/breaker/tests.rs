@@ -10,9 +10,9 @@ use crate::models::policy;
 
 use super::*;
 
-mod fleet;
 mod model;
 mod modes;
+mod peers;
 mod situations;
 mod threads;
 mod verdicts;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Place;
 use super::text::shown;
+use crate::models::policy::Rate;
 
 /// One millisecond, the least a time limit can be.
 pub(crate) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -21,6 +22,8 @@ pub(crate) const GIB: u64 = 1 << 30;
 
 const DURATION_UNITS: &[(&str, u64)] =
     &[("d", 86_400_000), ("h", 3_600_000), ("ms", 1), ("m", 60_000), ("s", 1_000)];
+const RATE_UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
+const MOST_PER_UNIT: u64 = 1_000_000;
 const SIZE_UNITS: &[(&str, u64)] = &[("GiB", GIB), ("MiB", MIB), ("KiB", KIB)];
 
 impl Place<'_> {
@@ -42,6 +45,17 @@ impl Place<'_> {
             return None;
         };
         self.within_bounds(size, bounds, show_size)
+    }
+
+    /// A rate such as `100/s`, `600/m`, `5000/h`, `100000/d`.
+    pub(crate) fn rate(&self) -> Option<Rate> {
+        let text = self.text(16)?;
+        let Some((count, per)) = parse_rate(text) else {
+            self.refuse(format!("`{}` is not a rate such as `100/s`, `600/m`, `5000/h`", shown(text)));
+            return None;
+        };
+        let count = self.within_bounds(count, 1..=MOST_PER_UNIT, |bound| bound.to_string())?;
+        Some(Rate { count: u32::try_from(count).ok()?, per })
     }
 
     /// A whole number.
@@ -149,6 +163,13 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
     let thousandths = whole.parse::<u64>().ok()? * 1000 + format!("{fraction:0<3}").parse::<u64>().ok()?;
     Some(Duration::from_micros(thousandths.checked_mul(length)?))
+}
+
+fn parse_rate(text: &str) -> Option<(u64, Duration)> {
+    let (count, unit) = text.split_once('/')?;
+    let (_, seconds) = RATE_UNITS.iter().find(|(name, _)| *name == unit)?;
+    let count = if is_digits(count) { count.parse().ok()? } else { return None };
+    Some((count, Duration::from_secs(*seconds)))
 }
 
 fn parse_size(text: &str) -> Option<u64> {

@@ -73,6 +73,17 @@ impl<'a> Place<'a> {
         found
     }
 
+    /// One of the named values; `unbuilt` are those designed but not built, each with what it waits for.
+    pub(crate) fn choice_of<T: Clone>(&self, choices: &[(&str, T)], unbuilt: &[(&str, &str)]) -> Option<T> {
+        if let super::Value::Scalar { text, .. } = &self.node.value
+            && let Some((_, why)) = unbuilt.iter().find(|(name, _)| name == text)
+        {
+            self.refuse(format!("not supported yet: {why}"));
+            return None;
+        }
+        self.choice(choices)
+    }
+
     /// A request method in capitals.
     pub(crate) fn method(&self) -> Option<Method> {
         let text = self.text(usize::MAX)?;

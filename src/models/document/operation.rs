@@ -1,7 +1,7 @@
 //! `operations`: parts of an upstream with blocks of their own, and how they inherit the rest.
 
 use super::settings::{self, LIMITS};
-use super::{breaker, cache, concurrency, fallback, headers, path_template, retry, timeout};
+use super::{breaker, cache, concurrency, fallback, headers, path_template, quota, retry, timeout};
 use crate::models::decode::{Fields, Object, Place};
 use crate::models::policy::{Operation, Policy, Window};
 
@@ -13,6 +13,7 @@ const OPERATION: Fields = Fields {
         "retry",
         "breaker",
         "concurrency",
+        "quota",
         "cache",
         "fallback",
         "fallbackOn",
@@ -22,7 +23,6 @@ const OPERATION: Fields = Fields {
     ],
     unbuilt: &[
         ("hedge", settings::HEDGE),
-        ("quota", settings::QUOTA),
         ("credentials", settings::CREDENTIALS),
         ("access", settings::ACCESS),
         ("faults", settings::FAULTS),
@@ -76,6 +76,7 @@ fn read(block: &Object, upstream: &Policy, window_given: bool) -> Option<Operati
         own_breaker,
         own_concurrency: block.has("concurrency"),
         own_retry: block.has("retry"),
+        own_quota: block.has("quota"),
     })
 }
 
@@ -90,10 +91,13 @@ fn policy(spec: &Object, base: Option<&Policy>) -> Policy {
     let breaker = block(spec, base, "breaker", breaker::FIELDS, |base| &base.breaker, read_breaker);
     let concurrency =
         block(spec, base, "concurrency", concurrency::FIELDS, |base| &base.concurrency, concurrency::read);
+    let inherited = base.and_then(|base| base.quota.clone());
+    let given = spec.read("quota", |place| quota::read(&place.object(quota::FIELDS)?));
+    let quota = if spec.has("quota") { given } else { inherited };
     let cache = block(spec, base, "cache", cache::FIELDS, |base| &base.cache, cache::read);
     let fallback = fallback::read(spec, base.map(|base| &base.fallback), cache.mode);
     let headers = block(spec, base, "headers", headers::FIELDS, |base| &base.headers, headers::read);
-    Policy { timeout, retry, breaker, concurrency, cache, fallback, headers, limits }
+    Policy { timeout, retry, breaker, concurrency, quota, cache, fallback, headers, limits }
 }
 
 fn block<T: Clone>(

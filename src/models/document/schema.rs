@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// Cache, fallback, headers, limits: what is answered, and with what.
 mod answers;
-/// Timeout, retry, breaker, concurrency: how an attempt is made.
+/// Timeout, retry, breaker, concurrency, quota: how an attempt is made.
 mod attempts;
 /// Where an upstream is, and who may call it.
 mod place;

@@ -10,7 +10,6 @@ use crate::models::decode::{Fields, Object, Place};
 use crate::models::policy::{Cause, Limits};
 
 pub(super) const HEDGE: &str = "one attempt at a time is made; use a shorter timeout.attempt with retry";
-pub(super) const QUOTA: &str = "only concurrency can be limited";
 pub(super) const CREDENTIALS: &str = "those of the upstream are for all its operations";
 pub(super) const ACCESS: &str = "who may call the upstream may call all its operations";
 pub(super) const FAULTS: &str = "an upstream's behaviour cannot be imitated";

@@ -10,6 +10,7 @@ mod defaults;
 mod examples;
 mod files;
 mod operations;
+mod quota;
 mod together;
 mod urls;
 

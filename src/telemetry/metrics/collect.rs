@@ -10,7 +10,7 @@ use super::Metrics;
 use super::families as family;
 use super::families::{Family, Samples};
 use super::labels::{AnsweredBy, BreakerState, Label};
-use super::readings::{Readings, UpstreamReading};
+use super::readings::{QuotaReading, Readings, UpstreamReading};
 use super::upstream::UpstreamMetrics;
 
 /// What stands for the process as a whole.
@@ -53,7 +53,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         connections.close(),
     ];
     families.extend([
-        single(&family::FLEET_REPLICAS, readings.replicas as f64),
+        single(&family::REPLICAS, f64::from(readings.replicas)),
         single(&family::CACHE_BYTES, readings.cache_bytes as f64),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),
         single(&family::SNAPSHOT_APPLIED, metrics.snapshot_applied_ms.load(Relaxed) as f64 / 1e3),
@@ -92,6 +92,8 @@ pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec
         each(&family::RETRIES, |to, name, it| to.counts(&[name], &it.retries)),
         each(&family::FALLBACKS, |to, name, it| to.counts(&[name], &it.fallbacks)),
         each(&family::CACHE_REQUESTS, |to, name, it| to.counts(&[name], &it.cache)),
+        each(&family::QUOTA_TAKES, |to, name, it| to.counts(&[name], &it.quota)),
+        each(&family::QUOTA_ASKS, |to, name, it| to.counts(&[name], &it.quota_asks)),
         each(&family::BREAKER_TRANSITIONS, transitions),
     ]
 }
@@ -110,6 +112,10 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         each(&family::INFLIGHT, |it| it.in_flight as f64),
         each(&family::QUEUE_DEPTH, |it| it.queued as f64),
         each(&family::CONCURRENCY_LIMIT, |it| it.limit as f64),
+        quotas(&family::QUOTA_REMAINING, upstreams, |it| it.remaining as f64),
+        quotas(&family::QUOTA_WAITING, upstreams, |it| it.waiting as f64),
+        quotas(&family::QUOTA_DEGRADED, upstreams, |it| f64::from(u8::from(it.degraded))),
+        quotas(&family::QUOTA_PAUSE, upstreams, |it| it.paused_for.as_secs_f64()),
         credentials(upstreams),
         breaker_states(upstreams),
         open_in_the_fleet(upstreams),
@@ -132,6 +138,20 @@ fn transitions(samples: &mut Samples, name: &str, upstream: &UpstreamMetrics) {
     }
 }
 
+fn quotas(
+    family: &'static Family,
+    upstreams: &[UpstreamReading],
+    value: fn(&QuotaReading) -> f64,
+) -> MetricFamily {
+    let mut samples = family.open();
+    for upstream in upstreams {
+        for quota in &upstream.quotas {
+            samples.gauge(&[&upstream.name, &quota.operation], value(quota));
+        }
+    }
+    samples.close()
+}
+
 fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
     let mut samples = family::CREDENTIALS_ATTACHED.open();
     for upstream in upstreams {
@@ -143,7 +163,7 @@ fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
 }
 
 fn open_in_the_fleet(upstreams: &[UpstreamReading]) -> MetricFamily {
-    let mut samples = family::FLEET_OPEN.open();
+    let mut samples = family::OPEN_REPLICAS.open();
     for upstream in upstreams {
         for breaker in &upstream.breakers {
             samples.gauge(&[&upstream.name, &breaker.operation], breaker.open_on as f64);

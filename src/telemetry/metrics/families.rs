@@ -116,6 +116,20 @@ families! {
         "Attempts waiting for a seat.";
     CONCURRENCY_LIMIT "levee_concurrency_limit" GAUGE ["upstream"]
         "Attempts allowed in flight.";
+    QUOTA_TAKES "levee_quota_takes_total" COUNTER ["upstream", "result"]
+        "Attempts that asked the quota for a token.";
+    QUOTA_ASKS "levee_quota_asks_total" COUNTER ["upstream", "result"]
+        "Questions to Redis for tokens of a quota that replicas share.";
+    QUOTA_DEGRADED "levee_quota_degraded" GAUGE ["upstream", "operation"]
+        "1 while a quota that replicas share goes without Redis, by its onStoreLoss.";
+    REPLICAS "levee_replicas" GAUGE []
+        "Replicas that live, this one included; while Redis is away as many as lived last.";
+    QUOTA_REMAINING "levee_quota_remaining" GAUGE ["upstream", "operation"]
+        "Tokens of the quota that could be taken at once; only where there is one.";
+    QUOTA_WAITING "levee_quota_waiting" GAUGE ["upstream", "operation"]
+        "Attempts waiting for a token of the quota.";
+    QUOTA_PAUSE "levee_quota_pause_seconds" GAUGE ["upstream", "operation"]
+        "What is left of a pause that the upstream asked for.";
     CREDENTIALS_ATTACHED "levee_credentials_attached" GAUGE ["upstream"]
         "1 while calls get the stored credential, 0 while they are refused for want of it; only where one is needed.";
     CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]
@@ -148,9 +162,7 @@ families! {
         "Credentials, logins and refreshes refused, on both planes.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
-    FLEET_REPLICAS "levee_fleet_replicas" GAUGE []
-        "Replicas heard of by way of Redis, this one included.";
-    FLEET_OPEN "levee_fleet_breakers_open" GAUGE ["upstream", "operation"]
+    OPEN_REPLICAS "levee_breaker_open_replicas" GAUGE ["upstream", "operation"]
         "Replicas whose breaker of this upstream or operation is open, this one included.";
     PROBE_LEASES "levee_breaker_probe_leases_total" COUNTER ["result"]
         "Times this replica asked for the fleet's lease for probes.";

@@ -264,6 +264,32 @@ label! {
 }
 
 label! {
+    /// What an attempt got that asked the quota.
+    pub enum QuotaResult {
+        /// A token at once.
+        AtOnce = "at_once",
+        /// A token after waiting in line.
+        Waited = "waited",
+        /// None.
+        Refused = "refused",
+    }
+}
+
+label! {
+    /// What Redis said when it was asked for tokens of a quota.
+    pub enum QuotaAsk {
+        /// Here are some.
+        Given = "given",
+        /// There are none.
+        None = "none",
+        /// Nothing in the time that a call waits. What it says later is one of the others.
+        Late = "late",
+        /// Nothing, or an error.
+        Lost = "lost",
+    }
+}
+
+label! {
     /// A listening socket of ours.
     pub enum Listener {
         /// The data plane.

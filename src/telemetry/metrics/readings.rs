@@ -1,5 +1,7 @@
 //! What components say about themselves at the moment of a scrape.
 
+use std::time::Duration;
+
 use tokio::runtime::RuntimeMetrics;
 
 use super::labels::{BreakerState, Listener};
@@ -7,10 +9,10 @@ use super::labels::{BreakerState, Listener};
 /// The state of the components, asked for at each scrape.
 #[derive(Debug, Default)]
 pub struct Readings {
-    /// Replicas heard of, this one included.
-    pub replicas: usize,
     /// Memory held by cached answers, bytes.
     pub cache_bytes: u64,
+    /// Replicas that live.
+    pub replicas: u32,
     /// Open connections of each listener that is up.
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
@@ -53,6 +55,23 @@ pub struct UpstreamReading {
     pub credentials_attached: Option<bool>,
     /// Its own breaker and those of operations that have one.
     pub breakers: Vec<BreakerReading>,
+    /// Its own quota and those of operations that have one.
+    pub quotas: Vec<QuotaReading>,
+}
+
+/// The state of one quota.
+#[derive(Debug, Clone)]
+pub struct QuotaReading {
+    /// The operation's name, empty for the upstream's own quota.
+    pub operation: String,
+    /// Tokens that could be taken at once.
+    pub remaining: u64,
+    /// Attempts waiting for one.
+    pub waiting: usize,
+    /// What is left of a pause the upstream asked for.
+    pub paused_for: Duration,
+    /// It is shared, and goes without Redis.
+    pub degraded: bool,
 }
 
 /// The state of one breaker.

@@ -12,7 +12,7 @@ use super::counts::{Counts, Durations};
 use super::exemplars::Exemplars;
 use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
-    Outcome, RetryReason, TransitionReason,
+    Outcome, QuotaAsk, QuotaResult, RetryReason, TransitionReason,
 };
 use crate::telemetry::traces::TraceName;
 
@@ -27,6 +27,8 @@ pub struct UpstreamMetrics {
     pub(super) retries: Counts<RetryReason>,
     pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
     pub(super) cache: Counts<CacheResult>,
+    pub(super) quota: Counts<QuotaResult>,
+    pub(super) quota_asks: Counts<QuotaAsk>,
     pub(super) callers: Callers,
     breakers: Mutex<BTreeMap<String, Weak<BreakerMetrics>>>,
 }
@@ -66,6 +68,16 @@ impl UpstreamMetrics {
     /// The cache did this for a call.
     pub fn cache(&self, result: CacheResult) {
         self.cache.add(result);
+    }
+
+    /// An attempt asked the quota.
+    pub fn quota(&self, result: QuotaResult) {
+        self.quota.add(result);
+    }
+
+    /// Redis was asked for tokens of the quota.
+    pub fn quota_ask(&self, result: QuotaAsk) {
+        self.quota_asks.add(result);
     }
 
     /// The counters of one breaker, for as long as somebody holds them: a breaker keeps its handle, and its series

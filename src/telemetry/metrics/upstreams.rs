@@ -51,8 +51,8 @@ impl Upstreams {
     }
 }
 
-/// Readings under the label their upstream has; those above the cap are added up, and their breakers, which cannot
-/// be, left out.
+/// Readings under the label their upstream has; those above the cap are added up, and their breakers and quotas, which
+/// cannot be, left out.
 fn labelled(
     registered: &BTreeMap<String, Arc<UpstreamMetrics>>,
     readings: &[UpstreamReading],
@@ -68,6 +68,7 @@ fn labelled(
             retry_budget: beyond.iter().map(|reading| reading.retry_budget).sum(),
             credentials_attached: None,
             breakers: Vec::new(),
+            quotas: Vec::new(),
         });
     }
     labelled

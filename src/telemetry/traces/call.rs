@@ -106,6 +106,18 @@ impl Trace {
         });
     }
 
+    /// An attempt waited so long for a token of the quota, and got one or did not.
+    pub fn quota(&self, upstream: &str, waited: Duration, result: &'static str) {
+        self.with(|span| {
+            let attributes = vec![
+                upstream_of(upstream),
+                KeyValue::new("levee.quota.result", result),
+                KeyValue::new("levee.quota.duration", waited.as_secs_f64()),
+            ];
+            span.event("quota", attributes);
+        });
+    }
+
     /// Another attempt follows after this pause.
     pub fn retry(&self, upstream: &str, reason: RetryReason, pause: Duration) {
         self.with(|span| {

@@ -26,6 +26,11 @@ async fn meets(server: &Misbehaving, cause: &str, rest: &str) -> Answer {
             send(&app, Method::POST, "/status/504", b"").await;
             get(&app, "/ok").await
         }
+        "quota_exhausted" => {
+            let app = levee_before(server, &format!("{BASE}{quiet}quota: {{ rate: 1/h }}\n{rest}")).await;
+            assert_eq!(get(&app, "/ok").await.text(), "ok\n");
+            get(&app, "/ok").await
+        }
         "overloaded" => {
             let seat = "concurrency: { limit: 1, queue: 0 }\n";
             let app = levee_before(server, &format!("{BASE}{quiet}{seat}{rest}")).await;
@@ -39,11 +44,12 @@ async fn meets(server: &Misbehaving, cause: &str, rest: &str) -> Answer {
     }
 }
 
-const CAUSES: [(&str, &str); 5] = [
+const CAUSES: [(&str, &str); 6] = [
     ("connect_failure", "upstream-unreachable"),
     ("reset", "upstream-unreachable"),
     ("timeout", "upstream-timeout"),
     ("circuit_open", "circuit-open"),
+    ("quota_exhausted", "quota-exhausted"),
     ("overloaded", "overloaded"),
 ];
 

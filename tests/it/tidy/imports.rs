@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Who may use whom; anything not listed is forbidden.
-pub(super) const MAY_USE: [(&str, &[&str]); 16] = [
+pub(super) const MAY_USE: [(&str, &[&str]); 17] = [
     ("app", ALL),
     ("cli", ALL),
     ("server", &["api", "gateway", "middleware"]),
@@ -16,8 +16,9 @@ pub(super) const MAY_USE: [(&str, &[&str]); 16] = [
     ("identity", &["models"]),
     ("models", &[]),
     ("redis", &[]),
+    ("fleet", &["redis"]),
     ("config", &["models", "identity", "redis"]),
-    ("gateway", &["models", "identity", "cache", "events", "redis"]),
+    ("gateway", &["models", "identity", "cache", "events", "redis", "fleet"]),
     ("worker", &["services", "gateway", "models"]),
     ("controller", &["services", "models"]),
 ];

@@ -1,11 +1,11 @@
-//! Timeout, retry, breaker, concurrency: how an attempt is made.
+//! Timeout, retry, breaker, concurrency, quota: how an attempt is made.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::words::{ATTEMPT_CAUSES, block, causes, duration, failure_statuses, field, methods, object};
+use super::words::{ATTEMPT_CAUSES, RATE, block, causes, duration, failure_statuses, field, methods, object};
 use super::{Kind, Object};
 use crate::models::decode::quantity::{DAY, HOUR, MIB, MILLISECOND};
 
@@ -213,6 +213,42 @@ pub(super) fn concurrency() -> Object {
             field("queue", Kind::Integer(0..=65_536), "Attempts waiting for a seat.").or(256),
             field("queueTimeout", duration(MILLISECOND..=MINUTE), "The longest wait for a seat.").or("100ms"),
             field("perCaller", Kind::Integer(1..=65_536), "Calls of one caller in flight.").or(64),
+        ],
+    )
+}
+
+/// `quota`.
+pub(super) fn quota() -> Object {
+    object(
+        "QuotaPolicy",
+        "How many attempts in a while. Left out, there is no quota.",
+        vec![
+            field("rate", Kind::Text(RATE), "Attempts in the long run, by `s`, `m`, `h` or `d`: `100/s`, `5000/h`.")
+                .required(),
+            field(
+                "burst",
+                Kind::Integer(1..=100_000),
+                "Attempts at once after a rest. Left out, what is earned in 100ms, at least 1.",
+            ),
+            field(
+                "scope",
+                Kind::Choice(&["fleet", "replica"]),
+                "Whose attempts count: those of all replicas together, or of each for itself.",
+            )
+            .or("fleet"),
+            field(
+                "onExhausted",
+                Kind::Choice(&["wait", "reject"]),
+                "Whether an attempt waits in line for as long as its call has, or is refused at once.",
+            )
+            .or("wait"),
+            field(
+                "onStoreLoss",
+                Kind::Choice(&["local_share", "open", "closed"]),
+                "What counts while Redis is away: each replica's share of the rate, nothing, or everything is refused. Only \
+                 with `scope: fleet`.",
+            )
+            .or("local_share"),
         ],
     )
 }

@@ -37,6 +37,7 @@ fn policy() -> Vec<Field> {
         block("retry", attempts::retry()),
         block("breaker", attempts::breaker()),
         block("concurrency", attempts::concurrency()),
+        block("quota", attempts::quota()),
         block("cache", answers::cache()),
     ];
     fields.extend(answers::fallback());

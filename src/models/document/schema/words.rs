@@ -19,6 +19,8 @@ const METHODS: &[&str] = &["GET", "HEAD", "OPTIONS", "PUT", "DELETE", "POST", "P
 pub(super) const URL: Text = Text { pattern: r"^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$", most: 2048 };
 /// The name of an upstream.
 pub(super) const UPSTREAM_NAME: Text = Text { pattern: r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", most: 63 };
+/// So many in a second, minute, hour or day.
+pub(super) const RATE: Text = Text { pattern: r"^[0-9]+/[smhd]$", most: 16 };
 /// A header's name.
 pub(super) const HEADER_NAME: Text = Text { pattern: r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$", most: 256 };
 /// A header's value.

@@ -342,7 +342,6 @@ fn limits_and_trust_are_checked() {
 fn what_is_designed_but_not_built_says_so() {
     for field in [
         "hedge",
-        "quota",
         "faults",
         "egressProxy",
         "tls.clientCert",

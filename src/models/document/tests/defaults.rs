@@ -74,6 +74,7 @@ fn a_document_with_only_a_url_gets_the_defaults_of_the_table() {
             queue_timeout: Duration::from_millis(100),
             per_caller: 64,
         },
+        quota: None,
         cache: Cache {
             mode: CacheMode::Respect,
             ttl: None,
@@ -125,6 +126,11 @@ fn defaults_bend_to_what_is_given() {
     assert_eq!(retry("retry: { backoff: { cap: 20ms } }").base, Duration::from_millis(20));
     assert_eq!(retry("retry: { backoff: { cap: 200ms } }").throttled_base, Duration::from_millis(200));
     assert_eq!(retry("limits: { request: 1KiB }").max_body, 1024);
+    let quota = good("quota: { rate: 1/s }").policy.quota.unwrap();
+    assert_eq!((quota.scope, quota.on_exhausted), (Scope::Fleet, OnExhausted::Wait));
+    assert_eq!(quota.on_store_loss, OnStoreLoss::LocalShare);
+    let burst = |rate: &str| good(&format!("quota: {{ rate: {rate} }}")).policy.quota.unwrap().burst;
+    assert_eq!(["5/s", "100/s", "1000000/s", "1/d", "36001/h"].map(burst), [1, 10, 100_000, 1, 2]);
 }
 
 #[test]
@@ -137,13 +143,15 @@ fn every_given_field_arrives() {
          breaker: { window: { calls: 50 }, minimumCalls: 7, failureRate: 0.25, failOn: [timeout], failStatuses: [500],\n\
          \x20 consecutiveFailures: 0, slowCall: { threshold: 2s, rate: 1 }, open: { base: 1s, cap: 9s }, halfOpen: { probes: 9 }, mode: metrics_only }\n\
          concurrency: { limit: 1, queue: 0, queueTimeout: 1s, perCaller: 2 }\n\
+         quota: { rate: 600/m, burst: 7, scope: fleet, onExhausted: reject, onStoreLoss: closed }\n\
          cache: { mode: override, ttl: 60s, staleWhileRevalidate: 0s, shared: true, negative: [{ status: 404, ttl: 10s }],\n\
          \x20 query: { ignore: [a], sort: true }, vary: [Accept-Language], maxObject: 2MiB }\n\
          fallback: [{ upstream: { name: backup } }, { stale: { maxAge: 7d } }, { static: { status: 418, headers: { X-A: b }, body: '{}' } }]\n\
          fallbackOn: [overloaded]\nfallbackStatuses: [500]\n\
          headers: { set: { X-Team: a }, remove: [Cookie] }\nlimits: { request: 2MiB, response: 1GiB }",
     );
-    let Policy { timeout, retry, breaker, concurrency, cache, fallback, headers, limits } = upstream.policy;
+    let Policy { timeout, retry, breaker, concurrency, quota, cache, fallback, headers, limits } =
+        upstream.policy;
     assert_eq!(timeout.body, Some(seconds(3600)));
     assert_eq!((timeout.attempt, timeout.idle_body), (Some(seconds(3)), seconds(60)));
     assert_eq!((retry.attempts, retry.on, retry.max_body), (5, vec![Cause::Reset], 1 << 20));
@@ -154,6 +162,9 @@ fn every_given_field_arrives() {
     assert_eq!(breaker.slow_call, Some(SlowCall { threshold: seconds(2), rate: 1.0 }));
     assert_eq!((breaker.consecutive_failures, breaker.mode), (0, BreakerMode::MetricsOnly));
     assert_eq!((concurrency.limit, concurrency.queue, concurrency.per_caller), (1, 0, 2));
+    let (rate, on_exhausted) = (Rate { count: 600, per: seconds(60) }, OnExhausted::Reject);
+    let (scope, on_store_loss) = (Scope::Fleet, OnStoreLoss::Closed);
+    assert_eq!(quota, Some(Quota { rate, burst: 7, scope, on_exhausted, on_store_loss }));
     assert_eq!((cache.ttl, cache.stale_while_revalidate), (Some(seconds(60)), Some(Duration::ZERO)));
     assert_eq!((cache.shared, cache.query_sort, cache.vary[0].as_str()), (true, true, "accept-language"));
     assert_eq!(cache.negative, [NegativeAnswer { status: StatusCode::NOT_FOUND, ttl: seconds(10) }]);

@@ -8,11 +8,11 @@ use crate::models::policy::{FallbackStep, Segment, Window};
 #[test]
 fn an_operation_replaces_whole_blocks_and_inherits_the_others() {
     let upstream = good(
-        "timeout: { total: 8s, connect: 20ms }\nretry: { attempts: 2, maxBody: 1MiB }\ncache: { mode: override, ttl: 9s }\n\
+        "timeout: { total: 8s, connect: 20ms }\nretry: { attempts: 2, maxBody: 1MiB }\ncache: { mode: override, ttl: 9s }\nquota: { rate: 9/s, burst: 3 }\n\
          fallback: [{ stale: { maxAge: 1h } }]\nfallbackOn: [timeout]\n\
          operations:\n\
          - { name: quote, match: { methods: [GET, HEAD], path: '/quotes/{id}' }, timeout: { total: 500ms }, limits: { request: 1KiB } }\n\
-         - { name: pay, match: { path: /pay/** }, breaker: {}, concurrency: { limit: 1 }, retry: { attempts: 1 }, cache: { mode: off } }\n\
+         - { name: pay, match: { path: /pay/** }, breaker: {}, concurrency: { limit: 1 }, quota: { rate: 5/s }, retry: { attempts: 1 }, cache: { mode: off } }\n\
          - { name: bare, match: { path: / }, fallback: [] }",
     );
     let [quote, pay, bare] = &upstream.operations[..] else { panic!("three operations") };
@@ -24,6 +24,8 @@ fn an_operation_replaces_whole_blocks_and_inherits_the_others() {
     assert_eq!(quote.policy.cache, upstream.policy.cache);
     assert_eq!(quote.policy.fallback, upstream.policy.fallback);
     assert_eq!((quote.own_breaker, quote.own_concurrency, quote.own_retry), (false, false, false));
+    assert_eq!((quote.own_quota, &quote.policy.quota), (false, &upstream.policy.quota));
+    assert!(pay.own_quota && pay.policy.quota.as_ref().is_some_and(|quota| quota.rate.count == 5));
     assert_eq!((pay.own_breaker, pay.own_concurrency, pay.own_retry), (true, true, true));
     assert_eq!(pay.path.segments, [Segment::Literal("pay".to_owned()), Segment::Rest]);
     assert!(pay.methods.is_empty());
@@ -63,7 +65,7 @@ fn what_is_wrong_with_an_operation_is_told_at_its_place() {
         (
             "operations: [{ name: a, match: { path: /a }, owner: me }]",
             "1: operations[0].owner: unknown field; use one of `name`, `match`, `timeout`, `retry`, `breaker`, \
-             `concurrency`, `cache`, `fallback`, `fallbackOn`, `fallbackStatuses`, `headers`, `limits`",
+             `concurrency`, `quota`, `cache`, `fallback`, `fallbackOn`, `fallbackStatuses`, `headers`, `limits`",
         ),
         (
             "breaker: { window: { duration: 20s } }\noperations:\n- name: a\n  match: { path: /a }\n  timeout: { total: 60s, attempt: 11s }",
@@ -83,7 +85,7 @@ fn what_is_wrong_with_an_operation_is_told_at_its_place() {
 
 #[test]
 fn an_operations_unbuilt_blocks_are_named_as_such() {
-    for field in ["hedge", "quota", "credentials", "access", "faults"] {
+    for field in ["hedge", "credentials", "access", "faults"] {
         let [fault] =
             &said(&format!("operations: [{{ name: a, match: {{ path: /a }}, {field}: {{}} }}]"))[..]
         else {

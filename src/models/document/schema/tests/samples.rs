@@ -30,6 +30,7 @@ fn text(name: &str) -> String {
     match name {
         "url" | "tokenUrl" => "https://api.example.com/v1".to_owned(),
         "path" => "/quotes/{id}".to_owned(),
+        "rate" => "100/s".to_owned(),
         "allow" => "sa:billing-*".to_owned(),
         "allowCidrs" => "10.0.0.0/8".to_owned(),
         "value" => "Bearer {secret}".to_owned(),

@@ -32,7 +32,7 @@ use notes::Notes;
 const LEASE: Duration = Duration::from_secs(3);
 
 /// The replicas' view of each other.
-pub struct Fleet {
+pub struct Peers {
     replica: String,
     metrics: Arc<Metrics>,
     peers: RwLock<Vec<Peer>>,
@@ -58,17 +58,10 @@ pub struct PeerBreaker {
     pub age: Duration,
 }
 
-impl Fleet {
-    /// A replica that has heard of no other yet. `host` is part of its name.
-    pub fn new(host: &str, metrics: Arc<Metrics>) -> Arc<Self> {
-        let host: String = host
-            .chars()
-            .filter(|character| character.is_ascii_alphanumeric() || "-._".contains(*character))
-            .take(MOST_OF_A_HOST)
-            .collect();
-        let host = if host.is_empty() { "levee" } else { &host };
-        let replica = format!("{host}-{:08x}", fastrand::u32(..));
-        Arc::new(Self { replica, metrics, peers: RwLock::default() })
+impl Peers {
+    /// None heard of yet by `replica`.
+    pub fn new(replica: &str, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { replica: replica.to_owned(), metrics, peers: RwLock::default() })
     }
 
     /// What the others know this replica by.
@@ -76,14 +69,8 @@ impl Fleet {
         &self.replica
     }
 
-    /// Replicas that are heard of, this one included.
-    pub fn replicas(&self) -> usize {
-        let now = Instant::now();
-        1 + self.peers.read().iter().filter(|peer| peer.is_heard(now)).count()
-    }
-
     /// How every other replica that is heard of stands to one breaker.
-    pub fn peers_of(&self, upstream: &str, operation: Option<&str>) -> Vec<PeerBreaker> {
+    pub fn others(&self, upstream: &str, operation: Option<&str>) -> Vec<PeerBreaker> {
         let now = Instant::now();
         let of = |peer: &Peer| PeerBreaker {
             replica: peer.replica.clone(),
@@ -103,8 +90,6 @@ impl Peer {
         now.saturating_duration_since(self.said) < LEASE
     }
 }
-
-const MOST_OF_A_HOST: usize = 63;
 
 /// A lane's breaker by its name, as notes and leases have it.
 fn named<'a>(live: &'a Live, lane: &'a Lane) -> (&'a str, Option<&'a str>) {

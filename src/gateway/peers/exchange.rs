@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::notes::Notes;
 use super::probing::Probing;
-use super::{Fleet, LEASE, Peer, adoption, named};
+use super::{LEASE, Peer, Peers, adoption, named};
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::{Redis, RedisError, Script};
@@ -47,13 +47,13 @@ return heard
 static FORGET: Script = Script::new("return redis.call('HDEL', KEYS[1], ARGV[1])");
 
 struct Exchange {
-    fleet: Arc<Fleet>,
+    peers: Arc<Peers>,
     gateway: Arc<Gateway>,
     redis: Redis,
     probing: Probing,
 }
 
-impl Fleet {
+impl Peers {
     /// Goes on until `stop`, and then takes its leave.
     pub async fn keep_in_touch(
         self: Arc<Self>,
@@ -62,7 +62,7 @@ impl Fleet {
         stop: CancellationToken,
     ) {
         let probing = Probing::new(&self.replica, Arc::clone(&self.metrics));
-        let mut exchange = Exchange { fleet: self, gateway, redis, probing };
+        let mut exchange = Exchange { peers: self, gateway, redis, probing };
         let mut turns = interval(TURN);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -77,7 +77,7 @@ impl Exchange {
         let lanes = lanes(&self.gateway);
         // What cannot be exchanged leaves every replica to itself: what was heard before runs out.
         if let Ok(peers) = self.exchange(&notes(&lanes)).await {
-            self.fleet.hear(peers);
+            self.peers.hear(peers);
             self.adopt(&lanes);
         }
         for (live, lane) in &lanes {
@@ -91,7 +91,7 @@ impl Exchange {
 
     async fn exchange(&self, notes: &Notes) -> Result<Vec<Peer>, RedisError> {
         let arguments = vec![
-            self.fleet.replica.clone().into(),
+            self.peers.replica.clone().into(),
             notes.text().into(),
             (LEASE.as_millis() as i64).into(),
             MOST_PEERS.into(),
@@ -105,7 +105,7 @@ impl Exchange {
     fn adopt(&self, lanes: &[(Arc<Live>, Arc<Lane>)]) {
         for (live, lane) in lanes.iter().filter(|(_, lane)| lane.policy.breaker.adopt) {
             let (upstream, operation) = named(live, lane);
-            let peers = self.fleet.peers_of(upstream, operation);
+            let peers = self.peers.others(upstream, operation);
             if peers.iter().all(|peer| peer.note.is_none()) {
                 continue;
             }
@@ -118,13 +118,13 @@ impl Exchange {
 
     async fn leave(&mut self) {
         self.probing.end(&self.redis).await;
-        let replica = self.fleet.replica.clone();
+        let replica = self.peers.replica.clone();
         // Otherwise the lease says it, a little later.
         let _ = self.redis.script::<i64>(LIMIT, &FORGET, vec![self.key()], vec![replica.into()]).await;
     }
 
     fn key(&self) -> String {
-        self.redis.key("fleet", "breakers")
+        self.redis.key("breakers", "")
     }
 }
 
