@@ -18,6 +18,7 @@ has_postgresql() { has initdb || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 
 # The packages that this machine lacks.
 missing() {
     has nginx || echo nginx
+    has curl || echo curl
     if [ "$1" = load ]; then
         has haproxy || echo haproxy
         has varnishd || echo varnish

@@ -40,7 +40,7 @@ def render(values, *more, kube=VERSIONS[-1], apis=OTHERS, helm=HELM, chart=CHART
 
 def documents(text):
     """The objects of a rendering."""
-    return [document for document in yaml.safe_load_all(text) if document]
+    return [document for document in yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) if document]
 
 
 def objects(values, *more, **how):

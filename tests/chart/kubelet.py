@@ -25,12 +25,14 @@ def free_port():
 class Pod:
     """A pod of the rendered objects, with the Secrets that the cluster would hold."""
 
-    def __init__(self, folder, rendered, spec, secrets):
+    def __init__(self, folder, rendered, spec, secrets, more=None, addresses=None):
+        """`more` are variables of the first container; `addresses` say where the cluster's Services are found."""
+        self.more, self.addresses = more or {}, addresses or {}
         self.folder, self.spec, self.secrets = Path(folder), spec, dict(secrets)
         self.maps = {document["metadata"]["name"]: document["data"] for document in chart.of_kind(rendered, "ConfigMap")}
         for document in chart.of_kind(rendered, "Secret"):
-            data = {key: base64.b64decode(text).decode() for key, text in document.get("data", {}).items()}
-            self.secrets[document["metadata"]["name"]] = data | document.get("stringData", {})
+            data = {key: base64.b64decode(text).decode() for key, text in (document.get("data") or {}).items()}
+            self.secrets[document["metadata"]["name"]] = data | (document.get("stringData") or {})
         self.ports = {port["name"]: free_port() for port in spec["containers"][0].get("ports", [])}
         self.volumes = {volume["name"]: self.make(volume) for volume in spec.get("volumes", [])}
         self.process = None
@@ -40,7 +42,7 @@ class Pod:
         folder = self.folder / volume["name"]
         folder.mkdir(exist_ok=True)
         for source in volume.get("projected", {}).get("sources", []):
-            for item in source["secret"]["items"]:
+            for item in source.get("secret", {}).get("items", []):
                 file = folder / item["path"]
                 file.write_text(self.secrets[source["secret"]["name"]][item["key"]])
                 file.chmod(0o440)
@@ -58,9 +60,14 @@ class Pod:
                 (folder / name).symlink_to(f"..data/{name}")
         (folder / "..new").symlink_to(hidden.name)
         (folder / "..new").rename(folder / "..data")
+        for link in folder.iterdir():
+            if not link.name.startswith("..") and link.name not in data:
+                link.unlink()
 
     def here(self, text):
-        """The text with the container's paths replaced by this machine's."""
+        """The text with the container's paths and the cluster's addresses replaced by this machine's."""
+        for service, address in self.addresses.items():
+            text = text.replace(f"http://{service}/", f"http://{address}/")
         for mount in self.spec["containers"][0].get("volumeMounts", []):
             text = text.replace(mount["mountPath"], str(self.folder / mount["name"]))
         return text
@@ -71,6 +78,7 @@ class Pod:
         listeners = {"calls": "LEVEE_LISTEN", "api": "LEVEE_API_LISTEN", "ops": "LEVEE_OPS_LISTEN"}
         if container is self.spec["containers"][0]:
             variables |= {listeners[name]: f"127.0.0.1:{port}" for name, port in self.ports.items()}
+            variables |= self.more
         arguments = [self.here(word) for word in container["args"]]
         return [str(chart.LEVEE), *arguments], variables
 
