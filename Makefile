@@ -19,7 +19,7 @@ NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 # Python with what the chart's checks need, and where they find the rest.
 CHART_PYTHON := PYTHONDONTWRITEBYTECODE=1 PATH="$(VENV)/bin:$$PATH" LEVEE_CHART_TOOLS="$(CACHE)/chart" LEVEE_BIN="$(LEVEE)" \
 	$(CACHE)/chart/venv/bin/python
-STEPS := setup fmt-check lint docs openapi chart loom unit it clients fuzz
+STEPS := setup fmt-check lint docs openapi chart loom unit it dashboards clients fuzz
 
 .PHONY: help dev build test $(STEPS) fmt update bench load clean
 
@@ -81,6 +81,9 @@ else
 	@$(WITH_SERVERS) cargo test --locked --test it
 endif
 
+dashboards: build ## Dashboards, alerts and metrics, against a Prometheus that scrapes a live Levee (PICTURES=DIR draws them)
+	@$(WITH_SERVERS) $(VENV)/bin/python tests/dashboards/check.py $(LEVEE) $(if $(PICTURES),--pictures $(PICTURES))
+
 clients: build ## Clients generated from the document, each run against a live Levee (LANGUAGES="rust" for one)
 	@PATH="$(VENV)/bin:$$PATH" LEVEE_CLIENTS_DIR="$(CACHE)/clients" \
 		$(VENV)/bin/python tests/clients/run.py $(LEVEE) $(LANGUAGES)
@@ -90,6 +93,7 @@ fuzz: build ## Ask a live Levee what the document allows and what it does not
 
 update: build ## Rewrite the golden files
 	@UPDATE=1 cargo test --locked --lib --quiet
+	@python3 dashboards/build.py
 	@$(CHART_PYTHON) tests/chart/generate.py
 	@UPDATE=1 $(CHART_PYTHON) -m pytest -q -p no:cacheprovider tests/chart -k golden
 

@@ -52,9 +52,12 @@ use crate::{api, middleware};
 mod breakers;
 mod database;
 mod observe;
+mod previous_stop;
 mod spans;
+mod status;
 
 use database::Beginning;
+use previous_stop::StopNote;
 use spans::Exporting;
 
 /// How often connections that idled too long and cached answers past use are dropped.
@@ -107,6 +110,7 @@ pub struct App {
     redis: Option<Redis>,
     replicas: Replicas,
     last_used: LastUsed,
+    note: StopNote,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
     background: TaskTracker,
@@ -155,14 +159,17 @@ impl App {
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
+        let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
         let peers = Peers::new(fleet.replicas.id(), Arc::clone(&metrics));
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
+            health: Arc::clone(&health),
             connections,
             faults: file_faults.clone(),
             publishing: Arc::clone(&publishing),
+            previous_stop,
             redis: redis.clone(),
             peers: Arc::clone(&peers),
             replicas: fleet.replicas.clone(),
@@ -250,11 +257,9 @@ impl App {
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
         background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
-        if let Some(redis) = &redis {
-            let (gateway, redis) = (Arc::clone(&gateway), redis.clone());
-            background.spawn(Arc::clone(&peers).keep_in_touch(gateway, redis, stop.clone()));
-        }
+        background.spawn(peers.keep_in_touch(Arc::clone(&gateway), redis.clone(), stop.clone()));
         health.set_ready();
+        note.running();
         let (data, api) = (data_address, api_address);
         let app = Self {
             settings,
@@ -268,6 +273,7 @@ impl App {
             redis,
             replicas: fleet.replicas,
             last_used,
+            note,
             drain,
             serving,
             background,
@@ -296,7 +302,7 @@ impl App {
 
     /// Runs the stopping sequence to its end: announce, serve on for a while, stop accepting, finish what is in
     /// flight, close the ops port last.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.health.set_draining();
         self.metrics.draining();
         self.gateway.stop_retrying();
@@ -318,6 +324,9 @@ impl App {
                 flights = self.flights.len(),
                 "the drain overran; the rest was cut"
             );
+            self.note.cut();
+        } else {
+            self.note.clean();
         }
         self.stop.cancel();
         self.background.close();

@@ -31,6 +31,7 @@ mod lookup;
 mod capacity;
 mod memory;
 mod purges;
+mod runway;
 
 mod status;
 
@@ -41,6 +42,7 @@ pub use freshness::ExchangeTimes;
 pub use hit::Hit;
 pub use key::{Key, Partition, RequestView};
 pub use lookup::{Bypass, Lookup};
+pub use runway::median;
 pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
 
@@ -65,6 +67,8 @@ pub struct HttpCache {
 pub struct Stats {
     /// Weight held, bytes.
     pub bytes: u64,
+    /// Most weight it may hold, bytes.
+    pub capacity: u64,
     /// Answers and markers held.
     pub entries: usize,
     /// Pushed out for lack of room since the start.
@@ -200,6 +204,7 @@ impl HttpCache {
     pub fn stats(&self) -> Stats {
         Stats {
             bytes: self.memory.bytes(),
+            capacity: self.memory.capacity(),
             entries: self.memory.len(),
             evicted: self.memory.evicted(),
             collisions: self.memory.collisions(),

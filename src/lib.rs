@@ -25,7 +25,7 @@
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
-//! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled | [`telemetry::metrics`], [`telemetry::traces`] |
+//! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled. What is made of metrics lies in `dashboards/` | [`telemetry::metrics`], [`telemetry::traces`] |
 //! | [`error`] | the failures every layer shares, and the table of problem types | [`error::ProblemType`] |
 //! | [`config`], [`cli`] | settings, and one file per command | [`config::Settings`], [`cli::run`] |
 //! | [`app`] | the composition root: builds everything, once, in order | [`app::App::start`] |

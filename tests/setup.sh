@@ -1,7 +1,7 @@
 #!/bin/sh
 # Gets what the tests need and the machine lacks. Quick when nothing is missing.
-#   tests/setup.sh        for `make test`: nginx, PostgreSQL, Redis, Chromium, and in the cache httpbin, Helm, kubectl and their like
-#   tests/setup.sh load   for `make load`: nginx, haproxy, varnish, wrk
+#   tests/setup.sh        for `make test`: nginx, PostgreSQL, Redis, Chromium, Prometheus, and in the cache httpbin, Helm, kubectl
+#                         and their like
 #   tests/setup.sh load   for `make load`: nginx, haproxy, varnish, wrk
 # As root on Debian it installs packages; otherwise it prints the one command that would. Nothing it installs is started.
 set -eu
@@ -27,6 +27,8 @@ missing() {
         has_postgresql || echo postgresql
         has redis-server || echo redis-server
         has chromium || echo chromium
+        # Brings promtool.
+        has prometheus || echo prometheus
         python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
     fi
 }
@@ -52,7 +54,7 @@ install() {
     apt-get update -qq >"$log" 2>&1 || { sleep 5; apt-get update -qq >"$log" 2>&1; } || { cat "$log" >&2; exit 1; }
     $command >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
     rm -f "$log"
-    for server in nginx haproxy varnish varnishncsa postgresql redis-server; do
+    for server in nginx haproxy varnish varnishncsa postgresql redis-server prometheus; do
         case " $* " in *" $server "*) if has systemctl; then systemctl disable "$server" >/dev/null 2>&1 || true; fi ;; esac
     done
     echo "setup: installed $*"

@@ -68,6 +68,11 @@ impl Key {
         self.primary < self.text.len()
     }
 
+    /// The upstream and operation it is of, as the request's view named them.
+    pub(super) fn operation(&self) -> Option<&str> {
+        std::str::from_utf8(self.text.split(|byte| *byte == b'\n').next()?).ok()
+    }
+
     pub(super) fn primary_text(&self) -> &[u8] {
         &self.text[..self.primary]
     }

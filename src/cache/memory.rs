@@ -51,8 +51,8 @@ impl Stored {
 
 /// The store.
 pub(super) struct Memory {
-    slots: Cache<u128, Stored, ByBytes, BuildHasherDefault<TakeHash>, CountEvictions>,
-    evicted: Arc<AtomicU64>,
+    slots: Cache<u128, Stored, ByBytes, BuildHasherDefault<TakeHash>, Displacing>,
+    evicted: AtomicU64,
     collisions: AtomicU64,
 }
 
@@ -68,10 +68,8 @@ impl Memory {
             .weight_capacity(capacity - capacity % shards as u64)
             .build()
             .expect("both capacities are given");
-        let evicted = Arc::new(AtomicU64::new(0));
-        let lifecycle = CountEvictions { evicted: Arc::clone(&evicted) };
-        let slots = Cache::with_options(options, ByBytes, BuildHasherDefault::default(), lifecycle);
-        Self { slots, evicted, collisions: AtomicU64::new(0) }
+        let slots = Cache::with_options(options, ByBytes, BuildHasherDefault::default(), Displacing);
+        Self { slots, evicted: AtomicU64::new(0), collisions: AtomicU64::new(0) }
     }
 
     /// What is stored under exactly this key text.
@@ -88,7 +86,12 @@ impl Memory {
     pub(super) fn put(&self, hash: u128, stored: Stored) -> bool {
         let fits = ByBytes.weight(&hash, &stored) <= self.largest();
         if fits {
-            self.slots.insert(hash, stored);
+            // Dropped once the shard's lock is released.
+            let mut displaced = Vec::new();
+            self.slots.insert_with_lifecycle(hash, stored, &mut displaced);
+            // What stood under the same hash was replaced, not pushed out.
+            let pushed_out = displaced.iter().filter(|(displaced, _)| *displaced != hash).count();
+            self.evicted.fetch_add(pushed_out as u64, Ordering::Relaxed);
         }
         fits
     }
@@ -128,6 +131,20 @@ impl Memory {
         for hash in emptied {
             self.slots.remove_if(&hash, |stored| matches!(stored, Stored::Variants(_)));
         }
+    }
+
+    /// Shows every answer.
+    pub(super) fn each(&self, mut look: impl FnMut(&Entry)) {
+        for (_, stored) in self.slots.iter() {
+            if let Stored::Entry(entry) = stored {
+                look(&entry);
+            }
+        }
+    }
+
+    /// Most weight it holds, bytes.
+    pub(super) fn capacity(&self) -> u64 {
+        self.slots.capacity()
     }
 
     /// Weight held, bytes.
@@ -175,18 +192,15 @@ impl Weighter<u128, Stored> for ByBytes {
     }
 }
 
+/// Hands what an insertion displaced to whoever inserts.
 #[derive(Clone)]
-struct CountEvictions {
-    evicted: Arc<AtomicU64>,
-}
+struct Displacing;
 
-impl Lifecycle<u128, Stored> for CountEvictions {
-    /// What is dropped once the shard's lock is released.
-    type RequestState = Vec<Stored>;
+impl Lifecycle<u128, Stored> for Displacing {
+    type RequestState = Vec<(u128, Stored)>;
 
-    fn on_evict(&self, dropped: &mut Vec<Stored>, _: u128, stored: Stored) {
-        self.evicted.fetch_add(1, Ordering::Relaxed);
-        dropped.push(stored);
+    fn on_evict(&self, displaced: &mut Self::RequestState, hash: u128, stored: Stored) {
+        displaced.push((hash, stored));
     }
 }
 

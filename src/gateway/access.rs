@@ -28,7 +28,7 @@ pub enum Anonymous {
 pub struct Gatekeeper {
     authenticator: Arc<Authenticator>,
     anonymous: Anonymous,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 /// Why a caller is not let in.

@@ -40,6 +40,8 @@ pub struct Answer {
     pub why: Why,
     /// How it counts.
     pub outcome: Outcome,
+    /// What Levee itself had to say, where nothing else could answer.
+    pub problem: Option<ProblemType>,
 }
 
 /// The explanation of one answer.
@@ -100,7 +102,7 @@ impl Answer {
         let trouble = parts.status.is_server_error().then_some(Trouble::Status(parts.status));
         let outcome = if trouble.is_some() { Outcome::UpstreamError } else { Outcome::Upstream };
         let why = Why { attempts, trouble, ..Why::default() };
-        Self { status: parts.status, headers: parts.headers, body, why, outcome }
+        Self { status: parts.status, headers: parts.headers, body, why, outcome, problem: None }
     }
 
     /// Levee's own refusal or failure, as problem+json.
@@ -132,7 +134,8 @@ impl Answer {
             trouble: Some(Trouble::Error(token_of_refusal(kind))),
             ..Why::default()
         };
-        Self { status, headers, body: AnswerBody::Whole(Bytes::from(body)), why, outcome: Outcome::Refused }
+        let body = AnswerBody::Whole(Bytes::from(body));
+        Self { status, headers, body, why, outcome: Outcome::Refused, problem: Some(kind) }
     }
 
     /// Writes the explanation into the headers. Upstreams' own `Cache-Status` and `Proxy-Status` members stay before ours.

@@ -281,6 +281,7 @@ fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
         body: AnswerBody::Whole(hit.body()),
         why,
         outcome: Outcome::Cache,
+        problem: None,
     }
 }
 

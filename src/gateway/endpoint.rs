@@ -60,6 +60,7 @@ impl Proxy {
                 respond(answer)
             }
             Err(refusal) => {
+                self.gateway.gatekeeper.metrics.refused_before_a_call(refusal.kind);
                 let answer = refused(&refusal, id_text, &trace);
                 trace.end_call(&end_of_refusal(&refusal, id_text, answer.status()));
                 answer
@@ -122,6 +123,9 @@ async fn answered(gateway: &Arc<Gateway>, call: Call, mut body: CallBody) -> Ans
     let mut record = Record { call: Arc::clone(&call), outcome: Outcome::Cancelled };
     let answer = pipeline::run(gateway, &call, &mut body).await;
     record.outcome = answer.outcome;
+    if let Some(problem) = answer.problem {
+        call.live.metrics.problem(problem);
+    }
     record.log(&answer);
     record.end_span(Some(&answer));
     answer

@@ -162,6 +162,7 @@ fn fixed(
         body: AnswerBody::Whole(body.clone()),
         why: Why::default(),
         outcome: Outcome::Fallback,
+        problem: None,
     }
 }
 

@@ -49,9 +49,9 @@ fn passing(told: &dyn DatabaseError) -> bool {
     let Some(code) = told.code() else { return false };
     if told.try_downcast_ref::<PgDatabaseError>().is_some() {
         // Broken connection, out of resources, shutting down or cancelled, disk; a standby that takes no writes;
-        // serialisation, deadlock, lock not had in time, transaction that stood idle.
+        // serialisation, deadlock, lock not had in time, transaction that stood idle, a database closed for maintenance.
         let classes = ["08", "53", "57", "58"];
-        let codes = ["25006", "25P03", "25P04", "40001", "40P01", "55P03"];
+        let codes = ["25006", "25P03", "25P04", "40001", "40P01", "55000", "55P03"];
         return classes.iter().any(|class| code.starts_with(class)) || codes.contains(&&*code);
     }
     // SQLITE_BUSY, _LOCKED, _READONLY, _IOERR, _FULL, _CANTOPEN; the low byte of an extended code is the plain one.

@@ -11,6 +11,8 @@ use http::{Method, StatusCode};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 
+use crate::error::ProblemType;
+
 mod callers;
 mod collect;
 mod control;
@@ -19,20 +21,25 @@ mod exemplars;
 mod exposition;
 mod families;
 mod labels;
+mod problems;
 mod readings;
 mod upstream;
 mod upstreams;
 
 pub use exposition::Format;
 pub use labels::{
-    AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, Listener, Outcome,
-    ProbeLease, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
+    AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
+    Outcome, PreviousStop, ProbeLease, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss,
+    TransitionReason,
 };
-pub use readings::{BreakerReading, PoolReading, QuotaReading, Readings, UpstreamReading};
+pub use readings::{
+    BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
+};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
 use self::counts::Counts;
+use self::problems::Problems;
 use self::upstreams::Upstreams;
 
 /// All metrics of one process.
@@ -42,6 +49,7 @@ pub struct Metrics {
     revision: String,
     upstreams: Upstreams,
     control: ControlPlane,
+    strangers: Problems,
     snapshot_revision: AtomicU64,
     snapshot_applied_ms: AtomicU64,
     files_valid: AtomicBool,
@@ -62,6 +70,7 @@ impl Metrics {
             revision: revision.to_owned(),
             upstreams: Upstreams::default(),
             control: ControlPlane::default(),
+            strangers: Problems::default(),
             snapshot_revision: AtomicU64::new(0),
             snapshot_applied_ms: AtomicU64::new(0),
             files_valid: AtomicBool::new(true),
@@ -103,6 +112,11 @@ impl Metrics {
     pub fn upstream_files_refused(&self) {
         self.files_valid.store(false, Relaxed);
         self.file_errors.fetch_add(1, Relaxed);
+    }
+
+    /// A request of the data plane was told this before it became a call.
+    pub fn refused_before_a_call(&self, problem: ProblemType) {
+        self.strangers.add(problem);
     }
 
     /// The process began to drain.
@@ -151,7 +165,7 @@ impl Metrics {
 
     fn gather(&self, readings: &Readings) -> Vec<MetricFamily> {
         let mut gathered = collect::service(self, readings);
-        gathered.extend(self.upstreams.collect(&readings.upstreams));
+        gathered.extend(self.upstreams.collect(&readings.upstreams, &self.strangers));
         gathered.extend(self.control.collect());
         gathered.extend(prometheus::core::Collector::collect(&self.process));
         gathered.retain(|family| !family.get_metric().is_empty());

@@ -21,6 +21,7 @@ mod policy;
 mod protection;
 mod readme;
 mod redis;
+mod stability;
 mod startup;
 mod store;
 mod support;

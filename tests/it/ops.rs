@@ -83,7 +83,7 @@ async fn every_metric_that_telemetry_names_appears() {
     let keyed = upstream(
         "keyed",
         &server.url(),
-        "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n",
+        "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
     );
     let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
@@ -260,6 +260,8 @@ async fn status_tells_what_runs_and_under_which_documents() {
         (Some("closed"), Some(1))
     );
     assert_eq!(status["upstreamFileFaults"].as_array().unwrap().len(), 0);
+    assert_eq!(status["problems"].as_array().unwrap().len(), 0, "{status}");
+    assert_eq!(status["previousStop"], "unknown");
 
     app.rewrite_upstreams("kind: Upstream\nspec: { urk: 1 }\n");
     until("the faults show", SOON, async || {
@@ -270,6 +272,26 @@ async fn status_tells_what_runs_and_under_which_documents() {
     assert_eq!(app.metric("levee_upstream_files_valid").await, Some(0.0));
     assert_eq!(app.metric("levee_upstream_file_errors_total").await, Some(1.0));
     assert_eq!(client::get(app.ops, "/readyz").await.status, 200, "what runs is the last good version");
+}
+
+#[tokio::test]
+async fn status_begins_with_what_is_wrong_now_and_names_the_runbook() {
+    let server = Misbehaving::start().await;
+    let policy = "  owner: team-pricing\n  retry: { attempts: 1 }\n  cache: { mode: off }\n  breaker: { consecutiveFailures: 2, open: { base: 60s } }\n";
+    let app = TestApp::start(upstream("quotes", &server.url(), policy)).await;
+    for _ in 0..2 {
+        assert_eq!(app.get("/proxy/quotes/reset").await.status, 502);
+    }
+    let problems = client::get(app.ops, "/status").await.json()["problems"].clone();
+    let of = |field: &str| problems[0][field].as_str().map(str::to_owned);
+    assert_eq!(of("runbook").as_deref(), Some("LeveeBreakerOpen"), "{problems}");
+    assert_eq!((of("upstream").as_deref(), of("owner").as_deref()), (Some("quotes"), Some("team-pricing")));
+    let detail = of("detail").unwrap();
+    assert!(
+        detail.starts_with("the breaker has been open for ") && detail.contains("consecutive"),
+        "{detail}"
+    );
+    assert_eq!(problems.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -42,6 +42,20 @@ fn what_is_too_heavy_is_refused_and_pushes_nothing_out() {
 }
 
 #[test]
+fn what_is_replaced_was_not_pushed_out() {
+    let world = world(4 * MIB);
+    for _ in 0..3 {
+        world.store(&["cache-control: max-age=0", "etag: \"1\""]);
+    }
+    let stats = world.cache.stats();
+    assert_eq!((stats.entries, stats.evicted), (1, 0));
+    for path in 0..9 {
+        insert(&world, &format!("/{path}"), MIB as usize * 3 / 4);
+    }
+    assert!(world.cache.stats().evicted > 0, "for lack of room");
+}
+
+#[test]
 fn no_capacity_means_no_cache() {
     let world = world(0);
     assert!(!insert(&world, "/a", 10));

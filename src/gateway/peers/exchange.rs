@@ -54,13 +54,14 @@ struct Exchange {
 }
 
 impl Peers {
-    /// Goes on until `stop`, and then takes its leave.
+    /// Goes on until `stop`, and then takes its leave. Without Redis there is nobody to be in touch with.
     pub async fn keep_in_touch(
         self: Arc<Self>,
         gateway: Arc<Gateway>,
-        redis: Redis,
+        redis: Option<Redis>,
         stop: CancellationToken,
     ) {
+        let Some(redis) = redis else { return };
         let probing = Probing::new(&self.replica, Arc::clone(&self.metrics));
         let mut exchange = Exchange { peers: self, gateway, redis, probing };
         let mut turns = interval(TURN);

@@ -67,9 +67,18 @@ impl Health {
         }
     }
 
-    pub(super) fn heart(&self, now: Instant) -> Check {
+    /// Since when the main runtime has given no sign of life.
+    pub fn silence(&self) -> Duration {
+        self.silence_at(Instant::now())
+    }
+
+    fn silence_at(&self, now: Instant) -> Duration {
         let beat = self.origin + Duration::from_millis(self.last_beat.load(Relaxed));
-        let silence = now.saturating_duration_since(beat);
+        now.saturating_duration_since(beat)
+    }
+
+    pub(super) fn heart(&self, now: Instant) -> Check {
+        let silence = self.silence_at(now);
         let fault = (silence > self.limit)
             .then(|| format!("the main runtime has been silent for {:.1} s", silence.as_secs_f64()));
         Check { name: "heartbeat", fault }

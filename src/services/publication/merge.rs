@@ -96,6 +96,11 @@ impl Merged {
         merged
     }
 
+    /// Names of upstreams that calls cannot find, for what is wrong with them.
+    pub fn left_out(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter(|(_, entry)| !entry.in_force).map(|(name, _)| name.as_str())
+    }
+
     /// The upstreams that calls find.
     pub(super) fn in_force(&self) -> impl Iterator<Item = &Upstream> + Clone {
         self.entries.values().filter(|entry| entry.in_force).filter_map(|entry| entry.upstream.as_ref())
@@ -179,12 +184,12 @@ impl Merged {
 
     /// A fallback to an upstream that is left out is not called unknown.
     fn together<'u>(&self, upstreams: impl IntoIterator<Item = &'u Upstream> + Clone) -> Vec<fault::Fault> {
-        let left_out = self.entries.iter().filter(|(_, entry)| !entry.in_force);
-        let mut faults: Vec<fault::Fault> = left_out
-            .map(|(name, _)| fault::Fault {
+        let mut faults: Vec<fault::Fault> = self
+            .left_out()
+            .map(|name| fault::Fault {
                 file: String::new(),
                 line: 0,
-                upstream: Some(name.clone()),
+                upstream: Some(name.to_owned()),
                 field: String::new(),
                 reason: String::new(),
             })

@@ -9,7 +9,8 @@ use prometheus::proto::MetricFamily;
 use super::Metrics;
 use super::families as family;
 use super::families::{Family, Samples};
-use super::labels::{AnsweredBy, BreakerState, Label};
+use super::labels::{AnsweredBy, BreakerState, ForcedMode, Label, PreviousStop};
+use super::problems::{self, Problems};
 use super::readings::{QuotaReading, Readings, UpstreamReading};
 use super::upstream::UpstreamMetrics;
 
@@ -17,14 +18,8 @@ use super::upstream::UpstreamMetrics;
 pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamily> {
     let mut build = family::BUILD_INFO.open();
     build.gauge(&[&metrics.version, &metrics.revision], 1.0);
-    let mut file_errors = family::FILE_ERRORS.open();
-    file_errors.count(&[], metrics.file_errors.load(Relaxed));
-    let mut file_loads = family::FILE_LOADS.open();
-    file_loads.count(&[], metrics.file_loads.load(Relaxed));
     let mut probe_leases = family::PROBE_LEASES.open();
     probe_leases.counts(&[], &metrics.probe_leases);
-    let mut spans_exported = family::SPANS_EXPORTED.open();
-    spans_exported.count(&[], metrics.spans_exported.load(Relaxed));
     let mut spans_dropped = family::SPANS_DROPPED.open();
     spans_dropped.counts(&[], &metrics.spans_dropped);
     let mut dependencies = family::DEPENDENCY_UP.open();
@@ -43,10 +38,10 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     }
     let mut families = vec![
         build.close(),
-        file_errors.close(),
-        file_loads.close(),
+        counter(&family::FILE_ERRORS, metrics.file_errors.load(Relaxed)),
+        counter(&family::FILE_LOADS, metrics.file_loads.load(Relaxed)),
+        counter(&family::SPANS_EXPORTED, metrics.spans_exported.load(Relaxed)),
         probe_leases.close(),
-        spans_exported.close(),
         spans_dropped.close(),
         dependencies.close(),
         pools.close(),
@@ -54,7 +49,13 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     ];
     families.extend([
         single(&family::REPLICAS, f64::from(readings.replicas)),
-        single(&family::CACHE_BYTES, readings.cache_bytes as f64),
+        single(&family::CACHE_BYTES, readings.cache.bytes as f64),
+        single(&family::CACHE_CAPACITY, readings.cache.capacity as f64),
+        single(&family::CACHE_ENTRIES, readings.cache.entries as f64),
+        counter(&family::CACHE_EVICTIONS, readings.cache.evicted),
+        single(&family::UPSTREAMS_LEFT_OUT, readings.left_out as f64),
+        single(&family::RUNTIME_SILENCE, readings.silence.as_secs_f64()),
+        previous_stop(readings.previous_stop.unwrap_or(PreviousStop::Unknown)),
         single(&family::SNAPSHOT_REVISION, metrics.snapshot_revision.load(Relaxed) as f64),
         single(&family::SNAPSHOT_APPLIED, metrics.snapshot_applied_ms.load(Relaxed) as f64 / 1e3),
         single(&family::FILES_VALID, f64::from(u8::from(metrics.files_valid.load(Relaxed)))),
@@ -70,8 +71,11 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
     families
 }
 
-/// What calls recorded, per upstream.
-pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec<MetricFamily> {
+/// What calls recorded, per upstream; `strangers` never became calls.
+pub(super) fn counted(
+    upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>,
+    strangers: &Problems,
+) -> Vec<MetricFamily> {
     let each = |family: &'static Family, add: fn(&mut Samples, &str, &UpstreamMetrics)| {
         let mut samples = family.open();
         for (name, upstream) in upstreams {
@@ -79,7 +83,13 @@ pub(super) fn counted(upstreams: &BTreeMap<String, Arc<UpstreamMetrics>>) -> Vec
         }
         samples.close()
     };
+    let mut problems = family::PROBLEMS.open();
+    problems::of_strangers(&mut problems, strangers);
+    for (name, upstream) in upstreams {
+        problems::of_calls(&mut problems, name, &upstream.problems);
+    }
     vec![
+        problems.close(),
         each(&family::CALLS, |to, name, it| to.counts(&[name], &it.calls)),
         each(&family::CALLER_CALLS, |to, name, it| it.callers.collect(to, name)),
         each(&family::CALL_DURATION, |to, name, it| {
@@ -116,8 +126,15 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         quotas(&family::QUOTA_WAITING, upstreams, |it| it.waiting as f64),
         quotas(&family::QUOTA_DEGRADED, upstreams, |it| f64::from(u8::from(it.degraded))),
         quotas(&family::QUOTA_PAUSE, upstreams, |it| it.paused_for.as_secs_f64()),
-        credentials(upstreams),
+        owners(upstreams),
+        connections(upstreams),
+        dials(upstreams),
+        where_known(&family::STALE_RUNWAY, upstreams, |it| Some(it.stale_runway?.as_secs_f64())),
+        where_known(&family::CREDENTIALS_ATTACHED, upstreams, |it| {
+            Some(f64::from(u8::from(it.credentials_attached?)))
+        }),
         breaker_states(upstreams),
+        breakers_forced(upstreams),
         open_in_the_fleet(upstreams),
     ]
 }
@@ -125,6 +142,12 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
 fn single(family: &'static Family, value: f64) -> MetricFamily {
     let mut samples = family.open();
     samples.gauge(&[], value);
+    samples.close()
+}
+
+fn counter(family: &'static Family, value: u64) -> MetricFamily {
+    let mut samples = family.open();
+    samples.count(&[], value);
     samples.close()
 }
 
@@ -152,12 +175,43 @@ fn quotas(
     samples.close()
 }
 
-fn credentials(upstreams: &[UpstreamReading]) -> MetricFamily {
-    let mut samples = family::CREDENTIALS_ATTACHED.open();
+fn where_known(
+    family: &'static Family,
+    upstreams: &[UpstreamReading],
+    value: fn(&UpstreamReading) -> Option<f64>,
+) -> MetricFamily {
+    let mut samples = family.open();
     for upstream in upstreams {
-        if let Some(attached) = upstream.credentials_attached {
-            samples.gauge(&[&upstream.name], f64::from(u8::from(attached)));
+        if let Some(value) = value(upstream) {
+            samples.gauge(&[&upstream.name], value);
         }
+    }
+    samples.close()
+}
+
+fn owners(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::UPSTREAM_INFO.open();
+    for upstream in upstreams {
+        samples.gauge(&[&upstream.name, upstream.owner.as_deref().unwrap_or_default()], 1.0);
+    }
+    samples.close()
+}
+
+fn connections(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::UPSTREAM_CONNECTIONS.open();
+    for upstream in upstreams {
+        let connections = upstream.connections;
+        for (state, count) in [("open", connections.open), ("idle", connections.idle)] {
+            samples.gauge(&[&upstream.name, state], count as f64);
+        }
+    }
+    samples.close()
+}
+
+fn dials(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::UPSTREAM_DIALS.open();
+    for upstream in upstreams {
+        samples.count(&[&upstream.name], upstream.connections.dialled);
     }
     samples.close()
 }
@@ -181,6 +235,27 @@ fn breaker_states(upstreams: &[UpstreamReading]) -> MetricFamily {
                 samples.gauge(&[&upstream.name, &breaker.operation, state.text()], value);
             }
         }
+    }
+    samples.close()
+}
+
+fn breakers_forced(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::BREAKER_FORCED.open();
+    for upstream in upstreams {
+        for breaker in &upstream.breakers {
+            for mode in (0..ForcedMode::COUNT).map(ForcedMode::at) {
+                let value = f64::from(u8::from(Some(mode) == breaker.forced));
+                samples.gauge(&[&upstream.name, &breaker.operation, mode.text()], value);
+            }
+        }
+    }
+    samples.close()
+}
+
+fn previous_stop(how: PreviousStop) -> MetricFamily {
+    let mut samples = family::PREVIOUS_STOP.open();
+    for known in (0..PreviousStop::COUNT).map(PreviousStop::at) {
+        samples.gauge(&[known.text()], f64::from(u8::from(known == how)));
     }
     samples.close()
 }

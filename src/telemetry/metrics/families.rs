@@ -108,6 +108,8 @@ families! {
         "1 for the state the breaker is in, 0 for the others.";
     BREAKER_TRANSITIONS "levee_breaker_transitions_total" COUNTER ["upstream", "operation", "to", "reason"]
         "Changes of a breaker's state.";
+    BREAKER_FORCED "levee_breaker_forced" GAUGE ["upstream", "operation", "mode"]
+        "1 for the mode an operator set, 0 for the others.";
     FALLBACKS "levee_fallbacks_total" COUNTER ["upstream", "step", "cause"]
         "Calls answered by a fallback step, by what set it going.";
     INFLIGHT "levee_inflight" GAUGE ["upstream"]
@@ -134,8 +136,26 @@ families! {
         "1 while calls get the stored credential, 0 while they are refused for want of it; only where one is needed.";
     CACHE_REQUESTS "levee_cache_requests_total" COUNTER ["upstream", "result"]
         "What the cache did for calls.";
+    PROBLEMS "levee_problems_total" COUNTER ["upstream", "problem"]
+        "Answers Levee made itself, by problem type; upstream is empty where it never became a call.";
+    UPSTREAM_INFO "levee_upstream_info" GAUGE ["upstream", "owner"]
+        "Always 1; the labels say who is responsible for the upstream.";
+    UPSTREAM_CONNECTIONS "levee_upstream_connections" GAUGE ["upstream", "state"]
+        "Connections to the upstream: open, and those of them that are idle.";
+    UPSTREAM_DIALS "levee_upstream_dials_total" COUNTER ["upstream"]
+        "Connections opened to the upstream.";
+    STALE_RUNWAY "levee_cache_stale_runway_seconds" GAUGE ["upstream"]
+        "How much longer kept answers could stand in were the upstream away from now on: the median of what is kept.";
     CACHE_BYTES "levee_cache_bytes" GAUGE []
         "Memory held by cached answers.";
+    CACHE_CAPACITY "levee_cache_capacity_bytes" GAUGE []
+        "Most memory cached answers may hold.";
+    CACHE_ENTRIES "levee_cache_entries" GAUGE []
+        "Cached answers and markers.";
+    CACHE_EVICTIONS "levee_cache_evictions_total" COUNTER []
+        "Cached answers pushed out for lack of room.";
+    UPSTREAMS_LEFT_OUT "levee_upstreams_left_out" GAUGE []
+        "Upstreams of the API that calls cannot find because something is wrong with them.";
     SNAPSHOT_REVISION "levee_snapshot_revision" GAUGE []
         "Revision of the snapshot in force.";
     SNAPSHOT_APPLIED "levee_snapshot_applied_timestamp_seconds" GAUGE []
@@ -152,6 +172,10 @@ families! {
         "Connections to the database, in use and idle, and the limit of their pool.";
     DRAINING "levee_draining" GAUGE []
         "1 once the process drains.";
+    RUNTIME_SILENCE "levee_runtime_silence_seconds" GAUGE []
+        "Time since the main runtime's last sign of life; it gives one each second.";
+    PREVIOUS_STOP "levee_previous_stop" GAUGE ["how"]
+        "1 for the way the process before this one ended, 0 for the others.";
     HTTP_REQUESTS "levee_http_requests_total" COUNTER ["method", "route", "status"]
         "Requests answered by the control plane, by route template.";
     HTTP_DURATION "levee_http_request_duration_seconds" HISTOGRAM ["route"]

@@ -1,7 +1,5 @@
 //! The bounded label values, as enumerations: no free text becomes a label here.
 
-use http::Method;
-
 /// Something whose every value is known, so that all its series can exist before the first event.
 pub(super) trait Label: Copy + 'static {
     /// How many values there are.
@@ -62,6 +60,10 @@ macro_rules! label {
         }
     };
 }
+
+mod method;
+
+pub(super) use method::MethodLabel;
 
 label! {
     /// How a call ended.
@@ -300,6 +302,32 @@ label! {
 }
 
 label! {
+    /// What an operator's word makes of a breaker.
+    pub enum ForcedMode {
+        /// Nothing passes.
+        Open = "forced_open",
+        /// Everything passes.
+        Closed = "forced_closed",
+        /// Everything passes, and the breaker says what it would have done.
+        MetricsOnly = "metrics_only",
+    }
+}
+
+label! {
+    /// How the process that ran here before this one ended.
+    pub enum PreviousStop {
+        /// In order, with nothing cut.
+        Clean = "clean",
+        /// In order, but its drain overran and calls were cut.
+        Cut = "cut",
+        /// In the middle of its work or of its drain.
+        Killed = "killed",
+        /// Nothing tells.
+        Unknown = "unknown",
+    }
+}
+
+label! {
     /// What limits how many requests of the control plane.
     pub enum RateLimit {
         /// An address that did not prove who it is.
@@ -356,33 +384,5 @@ label! {
         QueueFull = "queue_full",
         /// The collector did not take them.
         ExportFailed = "export_failed",
-    }
-}
-
-label! {
-    /// Request methods; what is not in the list counts as `_other`.
-    pub(super) enum MethodLabel {
-        /// GET.
-        Get = "GET",
-        /// HEAD.
-        Head = "HEAD",
-        /// POST.
-        Post = "POST",
-        /// PUT.
-        Put = "PUT",
-        /// PATCH.
-        Patch = "PATCH",
-        /// DELETE.
-        Delete = "DELETE",
-        /// OPTIONS.
-        Options = "OPTIONS",
-        /// Anything else.
-        Other = "_other",
-    }
-}
-
-impl From<&Method> for MethodLabel {
-    fn from(method: &Method) -> Self {
-        Self::ALL.iter().copied().find(|known| known.text() == method.as_str()).unwrap_or(Self::Other)
     }
 }

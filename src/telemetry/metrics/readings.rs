@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio::runtime::RuntimeMetrics;
 
-use super::labels::{BreakerState, Listener};
+use super::labels::{BreakerState, ForcedMode, Listener, PreviousStop};
 
 /// The state of the components, asked for at each scrape.
 #[derive(Debug, Default)]
 pub struct Readings {
-    /// Memory held by cached answers, bytes.
-    pub cache_bytes: u64,
+    /// The cache.
+    pub cache: CacheReading,
     /// Replicas that live.
     pub replicas: u32,
     /// Open connections of each listener that is up.
@@ -23,6 +23,36 @@ pub struct Readings {
     pub pools: Vec<PoolReading>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
+    /// Since when the main runtime has given no sign of life.
+    pub silence: Duration,
+    /// Upstreams of the API that calls cannot find, for what is wrong with them.
+    pub left_out: usize,
+    /// How the process before this one ended.
+    pub previous_stop: Option<PreviousStop>,
+}
+
+/// The state of the cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CacheReading {
+    /// Memory held by answers, bytes.
+    pub bytes: u64,
+    /// Most it may be.
+    pub capacity: u64,
+    /// Answers and markers held.
+    pub entries: usize,
+    /// Pushed out for lack of room since the start.
+    pub evicted: u64,
+}
+
+/// Connections to one upstream.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConnectionsReading {
+    /// Open ones.
+    pub open: usize,
+    /// Those of them that nothing uses.
+    pub idle: usize,
+    /// Opened since the upstream was registered.
+    pub dialled: u64,
 }
 
 /// The state of one pool of connections.
@@ -43,6 +73,8 @@ pub struct PoolReading {
 pub struct UpstreamReading {
     /// Its name.
     pub name: String,
+    /// Whom its document names as responsible.
+    pub owner: Option<String>,
     /// Attempts in flight.
     pub in_flight: usize,
     /// Attempts waiting for a seat.
@@ -51,6 +83,10 @@ pub struct UpstreamReading {
     pub limit: usize,
     /// Retries the budget would still allow.
     pub retry_budget: f64,
+    /// Its connections.
+    pub connections: ConnectionsReading,
+    /// How much longer the kept answers could stand in; `None` where no policy of it falls back on them.
+    pub stale_runway: Option<Duration>,
     /// Whether its calls get the stored credential; `None` where none is needed.
     pub credentials_attached: Option<bool>,
     /// Its own breaker and those of operations that have one.
@@ -83,4 +119,6 @@ pub struct BreakerReading {
     pub state: BreakerState,
     /// Replicas on which it is open, this one included.
     pub open_on: usize,
+    /// What an operator made of it, while that counts.
+    pub forced: Option<ForcedMode>,
 }

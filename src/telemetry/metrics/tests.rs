@@ -19,7 +19,15 @@ fn readings(names: &[&str]) -> Readings {
         limit: 8,
         retry_budget: 2.5,
         credentials_attached: Some(true),
-        breakers: vec![BreakerReading { operation: String::new(), state: BreakerState::Open, open_on: 2 }],
+        owner: Some("team-\"pricing\"".to_owned()),
+        connections: ConnectionsReading { open: 4, idle: 1, dialled: 9 },
+        stale_runway: Some(Duration::from_secs(90)),
+        breakers: vec![BreakerReading {
+            operation: String::new(),
+            state: BreakerState::Open,
+            open_on: 2,
+            forced: Some(ForcedMode::MetricsOnly),
+        }],
         quotas: vec![QuotaReading {
             operation: "quote".to_owned(),
             remaining: 17,
@@ -32,9 +40,12 @@ fn readings(names: &[&str]) -> Readings {
         dependencies: vec![("database", true)],
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         replicas: 3,
-        cache_bytes: 42,
+        cache: CacheReading { bytes: 42, capacity: 100, entries: 3, evicted: 7 },
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
+        silence: Duration::from_millis(250),
+        left_out: 1,
+        previous_stop: Some(PreviousStop::Killed),
         runtime: None,
     }
 }
@@ -86,6 +97,8 @@ fn events_are_counted_under_their_labels() {
     rates.retry(RetryReason::Timeout);
     rates.fallback(FallbackStep::Stale, FallbackCause::Status);
     rates.cache(CacheResult::Negative);
+    rates.problem(ProblemType::UpstreamTimeout);
+    metrics.refused_before_a_call(ProblemType::UnknownUpstream);
     breaker.transition(BreakerState::HalfOpen, TransitionReason::PeriodOver);
     let document = text(&metrics, &Readings::default());
     for line in [
@@ -100,6 +113,9 @@ fn events_are_counted_under_their_labels() {
         r#"levee_retries_total{upstream="rates",reason="timeout"} 1"#,
         r#"levee_fallbacks_total{upstream="rates",step="stale",cause="status"} 1"#,
         r#"levee_cache_requests_total{upstream="rates",result="negative"} 1"#,
+        r#"levee_problems_total{upstream="rates",problem="upstream-timeout"} 1"#,
+        r#"levee_problems_total{upstream="rates",problem="overloaded"} 0"#,
+        r#"levee_problems_total{upstream="",problem="unknown-upstream"} 1"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="period_over"} 1"#,
     ] {
         has(&document, line);
@@ -128,6 +144,20 @@ fn readings_show_as_gauges() {
         r#"levee_quota_degraded{upstream="rates",operation="quote"} 1"#,
         "levee_replicas 3",
         "levee_cache_bytes 42",
+        "levee_cache_capacity_bytes 100",
+        "levee_cache_entries 3",
+        "levee_cache_evictions_total 7",
+        "levee_upstreams_left_out 1",
+        "levee_runtime_silence_seconds 0.25",
+        r#"levee_previous_stop{how="killed"} 1"#,
+        r#"levee_previous_stop{how="clean"} 0"#,
+        r#"levee_upstream_info{upstream="rates",owner="team-\"pricing\""} 1"#,
+        r#"levee_upstream_connections{upstream="rates",state="open"} 4"#,
+        r#"levee_upstream_connections{upstream="rates",state="idle"} 1"#,
+        r#"levee_upstream_dials_total{upstream="rates"} 9"#,
+        r#"levee_cache_stale_runway_seconds{upstream="rates"} 90"#,
+        r#"levee_breaker_forced{upstream="rates",operation="",mode="metrics_only"} 1"#,
+        r#"levee_breaker_forced{upstream="rates",operation="",mode="forced_open"} 0"#,
     ] {
         has(&document, line);
     }

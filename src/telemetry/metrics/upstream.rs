@@ -14,6 +14,8 @@ use super::labels::{
     AnsweredBy, AttemptResult, BreakerState, CacheResult, FallbackCause, FallbackStep, Label, MethodLabel,
     Outcome, QuotaAsk, QuotaResult, RetryReason, TransitionReason,
 };
+use super::problems::Problems;
+use crate::error::ProblemType;
 use crate::telemetry::traces::TraceName;
 
 /// The counters of one upstream.
@@ -27,6 +29,7 @@ pub struct UpstreamMetrics {
     pub(super) retries: Counts<RetryReason>,
     pub(super) fallbacks: Counts<(FallbackStep, FallbackCause)>,
     pub(super) cache: Counts<CacheResult>,
+    pub(super) problems: Problems,
     pub(super) quota: Counts<QuotaResult>,
     pub(super) quota_asks: Counts<QuotaAsk>,
     pub(super) callers: Callers,
@@ -42,6 +45,11 @@ impl UpstreamMetrics {
         if let Some(trace) = trace {
             self.call_exemplars[answered_by].note(trace, took);
         }
+    }
+
+    /// Levee itself answered a call, with this.
+    pub fn problem(&self, problem: ProblemType) {
+        self.problems.add(problem);
     }
 
     /// A call of the caller that `key` tells apart arrived; `name` is asked for at its first.

@@ -8,7 +8,8 @@ use prometheus::proto::MetricFamily;
 
 use super::collect;
 use super::exemplars::OfCalls;
-use super::readings::UpstreamReading;
+use super::problems::Problems;
+use super::readings::{ConnectionsReading, UpstreamReading};
 use super::upstream::UpstreamMetrics;
 
 /// Upstreams with a label of their own; every further one shares [`OTHER`].
@@ -43,9 +44,10 @@ impl Upstreams {
         exemplars
     }
 
-    pub(super) fn collect(&self, readings: &[UpstreamReading]) -> Vec<MetricFamily> {
+    /// `strangers` are the answers to requests that never became calls.
+    pub(super) fn collect(&self, readings: &[UpstreamReading], strangers: &Problems) -> Vec<MetricFamily> {
         let registered = self.registered.lock().clone();
-        let mut families = collect::counted(&registered);
+        let mut families = collect::counted(&registered, strangers);
         families.extend(collect::read(&labelled(&registered, readings)));
         families
     }
@@ -62,11 +64,18 @@ fn labelled(
     if registered.contains_key(OTHER) {
         labelled.push(UpstreamReading {
             name: OTHER.to_owned(),
+            owner: None,
             in_flight: beyond.iter().map(|reading| reading.in_flight).sum(),
             queued: beyond.iter().map(|reading| reading.queued).sum(),
             limit: beyond.iter().map(|reading| reading.limit).sum(),
             retry_budget: beyond.iter().map(|reading| reading.retry_budget).sum(),
+            connections: ConnectionsReading {
+                open: beyond.iter().map(|reading| reading.connections.open).sum(),
+                idle: beyond.iter().map(|reading| reading.connections.idle).sum(),
+                dialled: beyond.iter().map(|reading| reading.connections.dialled).sum(),
+            },
             credentials_attached: None,
+            stale_runway: None,
             breakers: Vec::new(),
             quotas: Vec::new(),
         });
