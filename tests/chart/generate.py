@@ -186,12 +186,20 @@ def readme():
     return f"{before}{BEGIN}\n\n{table()}\n{END}{rest.split(END)[1]}"
 
 
+# Files of the repository that the chart carries, and where: it can only read what lies inside it.
+CARRIED = {"dashboards/*.json": "files/dashboards", "dashboards/rules/*.yaml": "files/rules"}
+
+
 def made():
     """Every made file with its text."""
-    return {CHART / "values.schema.json": schema(), CHART / "README.md": readme()}
+    carried = {}
+    for pattern, folder in CARRIED.items():
+        carried |= {CHART / folder / file.name: file.read_text() for file in sorted(CHART.parents[1].glob(pattern))}
+    return {CHART / "values.schema.json": schema(), CHART / "README.md": readme(), **carried}
 
 
 if __name__ == "__main__":
     for file, text in made().items():
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
         print(file.relative_to(CHART.parents[1]), file=sys.stderr)

@@ -95,9 +95,20 @@ def test_an_older_kubernetes_is_refused():
         chart.render(CASES["postgres"], kube="1.32")
 
 
+def without_copies(text):
+    """The rendering without what is a copy of another file of the repository: the long `data` of some objects."""
+    parts = text.split("\n---\n")
+    copies = {"-dashboard-": "data:\n"}
+    for index, part in enumerate(parts):
+        for sign, field in copies.items():
+            if sign in part.split("\n" + field)[0]:
+                parts[index] = part.split("\n" + field)[0] + f"\n{field.strip()} {{}} # a copy"
+    return "\n---\n".join(parts)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_rendering_is_the_golden_one(case):
-    rendered, golden = chart.render(CASES[case]), GOLDEN / f"{case}.yaml"
+    rendered, golden = without_copies(chart.render(CASES[case])), GOLDEN / f"{case}.yaml"
     if os.environ.get("UPDATE"):
         GOLDEN.mkdir(exist_ok=True)
         golden.write_text(rendered)

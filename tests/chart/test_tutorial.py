@@ -7,14 +7,18 @@ the commands are replaced; the test server in the cluster, which is one of this 
 import re
 import subprocess
 import threading
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 import chart
 from cluster import Cluster
+from kubelet import free_port, until
 
 PAGE = chart.ROOT / "docs" / "kubernetes.md"
+# Instead of eleven minutes.
+WAIT = "for i in $(seq 60); do curl -s http://127.0.0.1:9090/api/v1/alerts | grep -q LeveeBreakerOpen && break; sleep 0.5; done"
 STUBS = ("docker", "kind")
 
 
@@ -49,6 +53,54 @@ class Upstream:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
 
+def hasty(groups):
+    """The groups with rules that are asked every second and wait for nothing."""
+    without = [[{key: value for key, value in rule.items() if key != "for"} for rule in group["rules"]] for group in groups]
+    return [{"name": group["name"], "interval": "1s", "rules": rules} for group, rules in zip(groups, without)]
+
+
+class Prometheus:
+    """A Prometheus with the rules that lie in the cluster, which here wait for nothing before they fire."""
+
+    def __init__(self, folder):
+        self.folder, self.process = folder, None
+
+    def start(self, cluster):
+        """Scrapes the pod that runs; the port of its API."""
+        for key, document in list(cluster.objects.items()):
+            if key[1] == "prometheusrules":
+                (self.folder / f"{key[3]}.rules.yaml").write_text(chart.yaml.safe_dump({"groups": hasty(document["spec"]["groups"])}))
+        pod, port = next(iter(cluster.running.values())), free_port()
+        target = {"targets": [f"127.0.0.1:{pod.ports['ops']}"], "labels": {"namespace": "levee"}}
+        settings = {
+            "global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "rule_files": ["*.rules.yaml"],
+            "scrape_configs": [{"job_name": "levee", "static_configs": [target]}],
+        }
+        (self.folder / "prometheus.yaml").write_text(chart.yaml.safe_dump(settings))
+        self.process = subprocess.Popen(
+            ["prometheus", "--config.file", self.folder / "prometheus.yaml", "--storage.tsdb.path", self.folder / "tsdb",
+             "--web.listen-address", f"127.0.0.1:{port}"],
+            stdout=subprocess.DEVNULL, stderr=(self.folder / "prometheus.log").open("w"),
+        )
+        until(lambda: self.is_ready(port), "Prometheus is ready: see prometheus.log")
+        return port
+
+    def is_ready(self, port):
+        """Whether it answers."""
+        assert self.process.poll() is None, (self.folder / "prometheus.log").read_text()
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def stop(self):
+        """Ends it."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
 @pytest.fixture
 def terminal(tmp_path):
     """Runs blocks one after the other, each with the variables that the ones before have set."""
@@ -61,6 +113,7 @@ def terminal(tmp_path):
         (programs / name).chmod(0o755)
     for name, program in {"helm": chart.HELM, "kubectl": chart.KUBECTL}.items():
         (programs / name).symlink_to(program)
+    watching = Prometheus(tmp_path)
     state = tmp_path / "state"
     state.write_text("")
     variables = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.kubeconfig), "PATH": f"{programs}:/usr/bin:/bin"}
@@ -68,7 +121,9 @@ def terminal(tmp_path):
     def here(code):
         """The commands with this machine's addresses in place of the cluster's."""
         code = code.replace("http://httpbin.shop", upstream.url).replace("httpbin.yaml", f"{tmp_path}/httpbin.yaml").replace("10.96.0.0/12", "127.0.0.0/8")
-        code = re.sub(r"^(kubectl .* port-forward ).*$", "true", code, flags=re.M)
+        code = re.sub(r"^(kubectl .* port-forward |helm repo add |helm install watch ).*$", "true", code, flags=re.M)
+        if ":9090" in code:
+            code = code.replace("sleep 660", WAIT).replace("127.0.0.1:9090", f"127.0.0.1:{watching.start(cluster)}")
         for pod in list(cluster.running.values()):
             code = code.replace("127.0.0.1:8080", f"127.0.0.1:{pod.ports['calls']}").replace("127.0.0.1:8081", f"127.0.0.1:{pod.ports['api']}")
         return code
@@ -80,6 +135,7 @@ def terminal(tmp_path):
         return done.stdout + done.stderr
 
     yield run, cluster
+    watching.stop()
     cluster.close()
     upstream.server.shutdown()
 

@@ -38,6 +38,11 @@ def test_what_is_made_of_the_values_is_up_to_date(file):
     assert file.read_text() == generate.made()[file], f"{file} is out of date: run make update"
 
 
+def test_the_chart_carries_nothing_else():
+    carried = {file for file in chart.CHART.glob("files/**/*") if file.is_file()}
+    assert carried == {file for file in generate.made() if file.is_relative_to(chart.CHART / "files")}
+
+
 def test_every_value_has_a_comment_that_says_something():
     sections = [value for value in generate.read() if value.is_section()]
     assert [named(value) for value in [*VALUES, *sections] if len(value.text) < 6] == []
@@ -140,6 +145,7 @@ CONTRADICTIONS = {
     "a share of nothing": ("autoscaled", "resources.requests.cpu=null", "resources.requests.cpu, which is not given"),
     "half a policy": ("postgres", "networkPolicy.egress.enabled=true", "needs networkPolicy.enabled"),
     "two monitors": ("postgres", "metrics.podMonitor.enabled=true", "count everything twice"),
+    "no such alert": ("postgres", "metrics.rules.disabledAlerts={LeveeNothing}", "there is no alert LeveeNothing"),
     "a route of no gateway": ("postgres", "httpRoute.calls.enabled=true", "httpRoute.calls.parentRefs: name the Gateway"),
     "an ingress of no host": ("postgres", "ingress.api.enabled=true", "ingress.api.hosts: name the hosts"),
     "a setting past the chart": ("postgres", "extraEnv[0].name=LEVEE_DRAIN_TIMEOUT,extraEnv[0].value=5m", "LEVEE_DRAIN_TIMEOUT would overrule the chart; set drain.timeoutSeconds"),

@@ -1,17 +1,17 @@
 {{/* Names, labels and the image. */}}
 
 {{- define "levee.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* At most 50 characters, so that what is appended fits. */}}
+{{/* At most 44 characters, so that what is appended fits. */}}
 {{- define "levee.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 44 | trimSuffix "-" -}}
 {{- else -}}
 {{- $name := include "levee.name" . -}}
 {{- $whole := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- $whole | trunc 50 | trimSuffix "-" -}}
+{{- $whole | trunc 44 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
