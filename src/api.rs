@@ -12,6 +12,7 @@ use crate::services::auth::AuthService;
 use crate::services::breakers::BreakersService;
 use crate::services::credentials::CredentialsService;
 use crate::services::health::HealthService;
+use crate::services::purges::PurgesService;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::users::UsersService;
@@ -23,12 +24,14 @@ mod answers;
 mod audit;
 mod auth;
 mod breakers;
+mod cache;
 mod credentials;
 mod docs;
 mod error;
 mod health;
 mod json;
 mod keys;
+mod lasting;
 mod pagination;
 mod payload;
 mod precondition;
@@ -56,6 +59,8 @@ pub struct Services {
     pub credentials: CredentialsService,
     /// Reads and forces the breakers.
     pub breakers: BreakersService,
+    /// Purges what is cached.
+    pub purges: PurgesService,
     /// Reads the audit list.
     pub audit: AuditService,
     /// Reads the health of this process.
@@ -82,6 +87,7 @@ pub fn routes(services: Services) -> impl Endpoint<Output = Response> {
         .data(services.registrations)
         .data(services.credentials)
         .data(services.breakers)
+        .data(services.purges)
         .data(services.audit)
         .data(services.health);
     problems.around(routes.boxed())
@@ -111,6 +117,7 @@ type Resources = (
     upstreams::UpstreamsApi,
     credentials::CredentialsApi,
     breakers::BreakersApi,
+    cache::CacheApi,
     audit::AuditApi,
     health::HealthApi,
 );
@@ -124,6 +131,7 @@ fn service() -> OpenApiService<Resources, ()> {
         upstreams::UpstreamsApi,
         credentials::CredentialsApi,
         breakers::BreakersApi,
+        cache::CacheApi,
         audit::AuditApi,
         health::HealthApi,
     );
@@ -144,6 +152,8 @@ enum Group {
     Upstreams,
     /// What the circuit breakers are doing, and forcing them.
     Breakers,
+    /// Purging what is cached.
+    Cache,
     /// Who changed what, when.
     Audit,
     /// Whether Levee serves.

@@ -4,19 +4,19 @@
 //! and closes last.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use poem::{Endpoint, Response};
 use secrecy::ExposeSecret as _;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cache::{self, HttpCache};
 use crate::config::{Mode, Settings};
+use crate::controller::Controller;
 use crate::error::Failure;
 use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
@@ -24,22 +24,22 @@ use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
 use crate::gateway::peers::Peers;
 use crate::gateway::snapshot::Surroundings;
-use crate::gateway::transport::Network;
+use crate::gateway::transport::{Network, Service};
 use crate::identity::directory::Authenticator;
 use crate::identity::password::Passwords;
 use crate::identity::token::Tokens;
 use crate::models::routes::Routes;
-use crate::redis::Redis;
+use crate::redis::{self, Redis};
 use crate::repositories::{PoolLimits, SchemaError, Store, StoreError};
 use crate::server::ops::{self, Health, OpsPort, heartbeat};
-use crate::server::planes::Planes;
-use crate::server::{Drain, Limits, Server};
+use crate::server::{Drain, Server};
 use crate::services::audit::AuditService;
 use crate::services::auth::{self, AuthService};
 use crate::services::credentials::CredentialsService;
 use crate::services::identity::IdentityService;
 use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
+use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
@@ -51,17 +51,20 @@ use crate::{api, middleware};
 
 mod breakers;
 mod database;
+mod issuers;
+mod kubernetes;
+mod listening;
 mod observe;
 mod previous_stop;
 mod spans;
 mod status;
+mod sweeping;
 
 use database::Beginning;
+use kubernetes::Kubernetes;
+use listening::{bind, cannot_bind, own_addresses, serve};
 use previous_stop::StopNote;
 use spans::Exporting;
-
-/// How often connections that idled too long and cached answers past use are dropped.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to the database.
 pub(crate) const POOL: PoolLimits =
@@ -113,6 +116,8 @@ pub struct App {
     note: StopNote,
     drain: Drain,
     serving: Vec<JoinHandle<()>>,
+    /// Ends when the lead was given back.
+    controlling: Option<JoinHandle<()>>,
     background: TaskTracker,
     flights: TaskTracker,
     stop: CancellationToken,
@@ -135,6 +140,7 @@ impl App {
         let rules = settings.rules();
         let faults = |faults: Vec<_>| faults.iter().map(ToString::to_string).collect();
         upstreams::read(&source, &rules).map_err(|found| StartError::Configuration(faults(found)))?;
+        let kubernetes = kubernetes::find(&settings).await?;
         let data = bind(settings.listen, "LEVEE_LISTEN")?;
         let api = settings.api_listen.map(|address| bind(address, "LEVEE_API_LISTEN")).transpose()?;
         let data_address = data.local_addr();
@@ -149,13 +155,17 @@ impl App {
         let redis = settings.redis.as_ref().map(|address| Redis::connect(address, &settings.redis_prefix));
         let fleet = Fleet::new(redis.clone(), background.clone());
         let tokens = Tokens::new(&ring);
-        let authenticator = Arc::new(Authenticator::new(tokens.clone()));
+        let authenticator = Authenticator::new(tokens.clone());
+        let client = kubernetes.as_ref().map(Kubernetes::client);
+        let (authenticator, issuers) = issuers::trusting(authenticator, client, &settings, &ring, &metrics);
         let anonymous = match settings.mode {
             Mode::Dev => Anonymous::FromThisMachine,
             Mode::Serve => Anonymous::Refused,
         };
         let gatekeeper = Gatekeeper::new(Arc::clone(&authenticator), anonymous, Arc::clone(&metrics));
-        let gateway = Gateway::new(gatekeeper, HttpCache::new(cache::default_capacity()), flights.clone());
+        let http_cache = HttpCache::shared(cache::default_capacity(), &ring.cache_secret(), redis.clone());
+        let gateway = Gateway::new(gatekeeper, http_cache, flights.clone());
+        gateway.cache().share_with_the_fleet(&background, &stop);
         let file_faults = FileFaults::default();
         let mut connections = vec![(Listener::Proxy, data.open_connections())];
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
@@ -172,24 +182,35 @@ impl App {
             previous_stop,
             redis: redis.clone(),
             peers: Arc::clone(&peers),
+            issuers: issuers.keys(),
+            kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
             replicas: fleet.replicas.clone(),
         });
         let ops = ops::start(settings.ops_listen, Arc::clone(&health), sources)
             .map_err(|source| cannot_bind(settings.ops_listen, "LEVEE_OPS_LISTEN", source))?;
         health.set_started();
 
+        let controller = kubernetes.map(|kubernetes| kubernetes.start(&background, &stop));
         let store = Store::open(database_url.expose_secret(), &POOL).await?;
         let kept = settings.snapshot_dir.clone().map(|folder| KeptState::new(folder, ring.clone()));
-        let beginning = database::beginning(&store, settings.mode, kept.as_ref()).await?;
+        let last_kept = kept.as_ref().and_then(database::read_kept);
+        let beginning = database::beginning(&store, settings.mode, last_kept.as_ref()).await?;
         let passwords = Passwords::new();
         let accounts = Accounts::new(store.clone(), passwords.clone());
         if matches!(beginning, Beginning::Database) {
             database::first_admin(&store, &accounts, &settings).await?;
         }
 
-        let listeners = [data_address, api_address, ops.local_addr()];
-        let network =
-            Network::new(settings.allowed_cidrs.clone(), own_addresses(&listeners), background.clone());
+        let mut listeners = vec![data_address, api_address, ops.local_addr()];
+        listeners.extend(controller.as_ref().and_then(Controller::api_server));
+        let depended =
+            store.server().into_iter().chain(settings.redis.iter().flat_map(redis::Address::servers));
+        let network = Network::beside(
+            depended.map(|(host, port)| Service { host, port }).collect(),
+            settings.allowed_cidrs.clone(),
+            own_addresses(&listeners),
+            background.clone(),
+        );
         let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
@@ -200,6 +221,9 @@ impl App {
             files: UpstreamFiles::new(source, rules, file_faults, Arc::clone(&metrics)),
             kept,
         });
+        if let Some(controller) = &controller {
+            controller.begin(&publisher, last_kept.and_then(|kept| kept.resources)).await;
+        }
         let publishing = publishing.get_or_init(|| Arc::clone(&publisher));
         match beginning {
             Beginning::Database => publishing.load().await,
@@ -232,6 +256,7 @@ impl App {
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: breakers::service(&gateway, heard, &store, &publisher),
+            purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
             audit: AuditService::new(store.clone()),
             health: observe::health(&gateway),
         };
@@ -252,12 +277,16 @@ impl App {
         let serving = serve(Proxy::new(Arc::clone(&gateway), traces), control, &drain, data, api);
         background.spawn(fleet.replicas.clone().keep_announcing(stop.clone()));
         background.spawn(heartbeat(Arc::clone(&health), stop.clone()));
-        background.spawn(publisher.watch(stop.clone()));
+        background.spawn(Arc::clone(&publisher).watch(stop.clone()));
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
-        background.spawn(sweep(Arc::clone(&gateway), stop.clone()));
         background.spawn(peers.keep_in_touch(Arc::clone(&gateway), redis.clone(), stop.clone()));
+        background.spawn(sweeping::sweep(Arc::clone(&gateway), stop.clone()));
+        let breakers = breakers::reports(&gateway);
+        let controlling = controller
+            .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
+        issuers.begin(&background, stop.clone()).await;
         health.set_ready();
         note.running();
         let (data, api) = (data_address, api_address);
@@ -276,6 +305,7 @@ impl App {
             note,
             drain,
             serving,
+            controlling,
             background,
             flights,
             stop,
@@ -330,6 +360,7 @@ impl App {
         }
         self.stop.cancel();
         self.background.close();
+        kubernetes::ended(self.controlling).await;
         self.last_used.write().await;
         self.exporting.finish().await;
         self.replicas.leave().await;
@@ -344,55 +375,3 @@ impl App {
 
 /// Liveness fails when the main runtime has not run its heartbeat for this long.
 const LIVENESS: Duration = Duration::from_secs(10);
-
-fn serve(
-    proxy: Proxy,
-    control: impl Endpoint<Output = Response> + 'static,
-    drain: &Drain,
-    data: Server,
-    api: Option<Server>,
-) -> Vec<JoinHandle<()>> {
-    match api {
-        Some(api) => vec![
-            tokio::spawn(data.run(Planes::calls_only(proxy), drain.clone())),
-            tokio::spawn(api.run(control, drain.clone())),
-        ],
-        None => vec![tokio::spawn(data.run(Planes::both(proxy, control), drain.clone()))],
-    }
-}
-
-fn bind(address: SocketAddr, setting: &'static str) -> Result<Server, StartError> {
-    Server::bind(address, Limits::default()).map_err(|source| cannot_bind(address, setting, source))
-}
-
-fn cannot_bind(address: SocketAddr, setting: &'static str, source: io::Error) -> StartError {
-    StartError::Bind { setting, address, source }
-}
-
-/// Every address our listeners can be reached at on this machine, as far as they are known: a call to one of them
-/// would come back to us.
-fn own_addresses(listeners: &[SocketAddr]) -> Vec<SocketAddr> {
-    let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-    listeners
-        .iter()
-        .flat_map(|listener| {
-            let unspecified = listener.ip().is_unspecified();
-            let also = loopback.into_iter().filter(move |_| unspecified);
-            also.chain([listener.ip()]).map(|ip| SocketAddr::new(ip, listener.port()))
-        })
-        .collect()
-}
-
-/// Drops what nobody will use: connections that idled too long, cached answers past their last use.
-async fn sweep(gateway: Arc<Gateway>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(SWEEP_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! { () = stop.cancelled() => return, _ = ticks.tick() => {} }
-        let now = Instant::now();
-        for live in gateway.snapshot().all() {
-            live.sweep(now);
-        }
-        gateway.cache().sweep(now);
-    }
-}

@@ -1,8 +1,8 @@
-//! The cache: what may be answered without asking the upstream (RFC 9111, 5861, 9211, 9213), and the memory it
-//! lies in.
+//! The cache: what may be answered without asking the upstream (RFC 9111, 5861, 9211, 9213), the memory it lies in, and
+//! what replicas share of it.
 //!
-//! Pure logic and a store: no network, no tasks. The gateway asks `HttpCache::lookup` first; on anything but a
-//! fresh hit it fetches (with `set_conditions` on the request), then `HttpCache::admit`s the response by its
+//! Pure logic and a store; all that waits for Redis is in `fleet`. The gateway asks `HttpCache::lookup` first; on anything
+//! but a fresh hit it fetches (with `set_conditions` on the request), then `HttpCache::admit`s the response by its
 //! headers and `HttpCache::insert`s it once the body is whole, or `HttpCache::freshen`es the stored one by a
 //! 304. Whether an answer is still valid is judged when it is read, never when it is written.
 
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 mod directives;
@@ -30,26 +30,47 @@ mod lookup;
 
 mod capacity;
 mod memory;
+
+mod early;
+mod outdated;
+mod position;
+mod purge;
 mod purges;
+mod purging;
+mod tags;
+
+mod counts;
+mod fleet;
+mod log;
 mod runway;
+mod sharing;
+mod value;
 
 mod status;
 
 pub use capacity::default_capacity;
 pub use conditional::{is_not_modified, set_conditions};
+pub use counts::{FleetReading, Looked, Written};
 pub use entry::Entry;
+pub use fleet::{Claim, Lease, Turn};
 pub use freshness::ExchangeTimes;
 pub use hit::Hit;
 pub use key::{Key, Partition, RequestView};
+pub use log::LogReading;
 pub use lookup::{Bypass, Lookup};
+pub use purge::{Purge, Scope, Strength};
 pub use runway::median;
 pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
 
+use crate::redis::Redis;
+use fleet::Fleet;
 use key::Keyer;
 use memory::{HitForMiss, Memory, Stored};
-use purges::Purges;
+use position::Origin;
+use purges::{Purges, Validity};
 use storable::Terms;
+use tags::Tags;
 use vary::Variants;
 
 /// How long it is taken for granted that what could not be stored cannot be stored.
@@ -60,6 +81,7 @@ pub struct HttpCache {
     keyer: Keyer,
     memory: Memory,
     purges: Purges,
+    fleet: Option<Fleet>,
 }
 
 /// What the cache holds and has seen.
@@ -92,9 +114,26 @@ impl Plan {
 }
 
 impl HttpCache {
-    /// A cache of at most so many bytes; none with 0.
+    /// A cache of at most so many bytes, of this process alone; none with 0.
     pub fn new(capacity: u64) -> Self {
-        Self { keyer: Keyer::new(), memory: Memory::new(capacity), purges: Purges::default() }
+        let mut secret = [0; 32];
+        secret.fill_with(|| fastrand::u8(..));
+        Self::shared(capacity, &secret, None)
+    }
+
+    /// The same with the second level in Redis, if there is one. Replicas with one secret share it.
+    pub fn shared(capacity: u64, secret: &[u8; 32], redis: Option<Redis>) -> Self {
+        Self {
+            keyer: Keyer::new(secret),
+            memory: Memory::new(capacity),
+            purges: Purges::new(),
+            fleet: redis.map(Fleet::new),
+        }
+    }
+
+    /// The seed to hash what tells callers apart: as secret as the keys, and the same for all who share them.
+    pub fn partition_seed(&self) -> u64 {
+        self.keyer.partition_seed()
     }
 
     /// Decides, at its headers, whether the answer to a request with this key may be stored.
@@ -118,7 +157,8 @@ impl HttpCache {
             _ => names,
         };
         let key = self.keyer.reselect(key, &names, request.headers);
-        Ok(Plan { entry: Entry::new(key, names, head, terms), largest_body })
+        let tags = self.tags(request, &key, head.headers, rules).ok_or(Refusal::Tags)?;
+        Ok(Plan { entry: Entry::new(key, names, head, terms, tags), largest_body })
     }
 
     /// Stores an admitted answer with its whole body. What is returned can be [`HttpCache::share`]d even where it
@@ -126,6 +166,7 @@ impl HttpCache {
     pub fn insert(&self, plan: Plan, body: &[Bytes]) -> Arc<Entry> {
         let entry = Arc::new(plan.entry.with_body(entry::packed_body(body)));
         self.place(&entry);
+        self.spread(&entry);
         entry
     }
 
@@ -147,13 +188,17 @@ impl HttpCache {
         let headers = conditional::updated(&old.headers, not_modified.headers);
         let head = ResponseHead { status: old.status, headers: &headers, times: not_modified.times };
         let judged = storable::judge(request, &head, rules);
-        let stays = judged.is_ok();
+        let tags = self.tags(request, &old.key, &headers, rules);
+        let stays = judged.is_ok() && tags.is_some();
         let (terms, names) = judged.unwrap_or_else(|_| (Terms::spent(rules.cache), Vec::new()));
         let names = vary::union(&names, &old.names);
         let key = self.keyer.reselect(&hit.key(), &names, request.headers);
-        let entry = Arc::new(Entry::new(key, names, &head, terms).with_body(old.body.clone()));
+        let tags = tags.unwrap_or_else(|| old.tags.clone());
+        let terms = if stays { terms } else { Terms::spent(rules.cache) };
+        let entry = Arc::new(Entry::new(key, names, &head, terms, tags).with_body(old.body.clone()));
         if stays {
             self.place(&entry);
+            self.spread(&entry);
         } else {
             self.memory.remove_entry(old);
         }
@@ -171,8 +216,9 @@ impl HttpCache {
         now: Instant,
     ) -> Option<Hit> {
         let selected = self.keyer.reselect(key, &entry.names, request.headers) == entry.key;
-        let (theirs, ours) = (entry.key.began, key.began);
-        let current = ours <= theirs || self.purges.is_current(entry.key.uri, theirs);
+        let joined_first = matches!(entry.origin, Origin::Here(theirs) if key.began.number <= theirs.number);
+        let current = joined_first || self.purges.judge(entry) == Validity::Valid;
+        let ours = key.began;
         (selected && current).then(|| Hit::new(Arc::clone(entry), request, ours, now))
     }
 
@@ -181,23 +227,18 @@ impl HttpCache {
         if !matches!(self.memory.get(key.hash, &key.text), Some(Stored::Variants(_))) {
             let marker = HitForMiss { text: Arc::clone(&key.text), until: now + HIT_FOR_MISS };
             self.memory.put(key.hash, Stored::HitForMiss(Arc::new(marker)));
-        }
-    }
-
-    /// Purges what the answer to an unsafe request has made worthless: every query, operation and partition of its
-    /// path, and of `Location` and `Content-Location` on its origin (RFC 9111 section 4.4). Nothing for safe
-    /// methods and for errors. The headers are the upstream's, not yet rewritten.
-    pub fn purge_unsafe(&self, request: &RequestView<'_>, status: StatusCode, headers: &HeaderMap) {
-        let paths = purges::outdated_paths(request, status, headers);
-        if !paths.is_empty() {
-            let uris: Vec<u64> = paths.iter().map(|path| self.keyer.uri(request, path)).collect();
-            self.purges.add(&uris);
+            if let Some(fleet) = &self.fleet {
+                let marker = value::of_hit_for_miss(&self.keyer.proof(&key.text));
+                fleet.write_marker(key.hash, marker, HIT_FOR_MISS);
+            }
         }
     }
 
     /// Forgets what is past all its windows, or purged; worth doing once a minute.
     pub fn sweep(&self, now: Instant) {
-        self.memory.sweep(now, |entry| entry.age(now) < entry.terms.keep && self.purges.spare(entry));
+        self.memory.sweep(now, |entry| {
+            entry.age(now) < entry.terms.keep && self.purges.judge(entry) != Validity::Gone
+        });
     }
 
     /// What it holds and has seen.
@@ -209,6 +250,17 @@ impl HttpCache {
             evicted: self.memory.evicted(),
             collisions: self.memory.collisions(),
         }
+    }
+
+    fn tags(
+        &self,
+        request: &RequestView<'_>,
+        key: &Key,
+        headers: &HeaderMap,
+        rules: &StoreRules<'_>,
+    ) -> Option<Tags> {
+        let named = tags::named(&self.keyer, request.upstream(), headers, &rules.cache.tags)?;
+        Some(Tags { path: key.uri, upstream: self.keyer.upstream(request.upstream()), named })
     }
 
     /// Puts an answer where a lookup finds it: in the resource's own place, or behind its marker.

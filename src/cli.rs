@@ -11,6 +11,7 @@ use crate::config::{Mode, Settings};
 use crate::telemetry::traces::TraceSettings;
 
 mod check;
+mod crds;
 mod database;
 pub(crate) mod dev;
 mod healthcheck;
@@ -55,6 +56,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = DocumentFormat::Yaml)]
         format: DocumentFormat,
     },
+    /// Print the custom resource definitions
+    Crds,
     /// Manage users with no server; passwords come from a prompt or standard input, never from an argument
     User(user::Arguments),
     /// Ask the ops port whether this process is ready
@@ -139,6 +142,16 @@ pub(crate) struct SettingArguments {
     /// Origins whose web pages may use the API
     #[arg(long, env = "LEVEE_CORS_ORIGINS", value_name = "ORIGIN,…")]
     cors_origins: Option<String>,
+    /// on: watch Upstreams of a Kubernetes cluster, the one around this process or KUBECONFIG's, and take the tokens of its
+    /// service accounts [default: off]
+    #[arg(long, env = "LEVEE_KUBERNETES", value_name = "on|off")]
+    kubernetes: Option<String>,
+    /// Namespaces whose Upstreams count [default: all]
+    #[arg(long, env = "LEVEE_KUBERNETES_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_namespaces: Option<String>,
+    /// Namespaces whose Secrets an Upstream's secretRef may name, beside Levee's own
+    #[arg(long, env = "LEVEE_KUBERNETES_SECRET_NAMESPACES", value_name = "NAME,…")]
+    kubernetes_secret_namespaces: Option<String>,
 }
 
 impl SettingArguments {
@@ -167,6 +180,9 @@ impl SettingArguments {
             (Setting::BootstrapAdminPassword, &self.bootstrap_admin_password),
             (Setting::TrustedProxies, &self.trusted_proxies),
             (Setting::CorsOrigins, &self.cors_origins),
+            (Setting::Kubernetes, &self.kubernetes),
+            (Setting::KubernetesNamespaces, &self.kubernetes_namespaces),
+            (Setting::KubernetesSecretNamespaces, &self.kubernetes_secret_namespaces),
         ];
         for (setting, text) in merged {
             // An empty variable is how Helm and compose files say "not set".
@@ -203,6 +219,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Migrate(arguments) => migrate::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Openapi { format } => openapi::run(format),
+        Command::Crds => crds::run(),
         Command::User(arguments) => user::run(arguments),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }

@@ -75,6 +75,12 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Where spans go; nowhere unless the standard variables of OpenTelemetry name an endpoint.
     pub traces: Option<TraceSettings>,
+    /// Whether custom resources of a cluster are watched, and its tokens prove service accounts.
+    pub kubernetes: bool,
+    /// Namespaces whose Upstreams count; empty: those of the whole cluster.
+    pub kubernetes_namespaces: Vec<String>,
+    /// Namespaces whose Secrets may be read beside those of Levee's own.
+    pub kubernetes_secret_namespaces: Vec<String>,
 }
 
 impl Settings {
@@ -116,6 +122,11 @@ impl Settings {
             trusted_proxies: reader.ranges(Setting::TrustedProxies).unwrap_or_default(),
             cors_origins: reader.origins(Setting::CorsOrigins).unwrap_or_default(),
             traces: None,
+            kubernetes: reader.switch(Setting::Kubernetes).unwrap_or(false),
+            kubernetes_namespaces: reader.namespaces(Setting::KubernetesNamespaces).unwrap_or_default(),
+            kubernetes_secret_namespaces: reader
+                .namespaces(Setting::KubernetesSecretNamespaces)
+                .unwrap_or_default(),
         };
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
@@ -186,6 +197,14 @@ impl Reader<'_> {
         })
     }
 
+    fn switch(&mut self, setting: Setting) -> Option<bool> {
+        self.read(setting, "a switch: on or off", |text| match text {
+            "on" => Some(true),
+            "off" => Some(false),
+            _ => None,
+        })
+    }
+
     fn secret(&mut self, setting: Setting) -> Option<SecretString> {
         self.given.get(setting).map(|given| SecretString::from(given.text.as_str()))
     }
@@ -222,6 +241,13 @@ impl Reader<'_> {
                 self.faults.extend(faults.iter().map(|fault| format!("{}: {fault}", given.place)));
             })
             .ok()
+    }
+
+    fn namespaces(&mut self, setting: Setting) -> Option<Vec<String>> {
+        self.read(setting, "a list of namespaces such as shop,payments", |text| {
+            let listed = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            listed.map(|name| source::is_label(name).then(|| name.to_owned())).collect()
+        })
     }
 
     fn origins(&mut self, setting: Setting) -> Option<Vec<String>> {

@@ -27,10 +27,12 @@ pub mod breaker;
 pub mod budget;
 /// Stages 6 and 11: seats.
 pub mod bulkhead;
-/// Stages 4 and 5.
+/// Stage 4.
 mod caching;
 /// One call.
 pub mod call;
+/// Stage 5.
+mod coalescing;
 /// What is added for the upstream.
 pub mod credentials;
 /// Stage 2.
@@ -43,7 +45,7 @@ pub mod failure;
 mod fallback;
 /// One exchange for the cache.
 mod fetch;
-/// Stage 5.
+/// Who flies and who waits.
 mod flight;
 /// What may pass.
 mod hygiene;
@@ -93,13 +95,13 @@ impl Gateway {
         Arc::new(Self {
             gatekeeper,
             snapshot: ArcSwap::default(),
+            partition_seed: cache.partition_seed(),
             cache: Arc::new(cache),
             flights: Arc::default(),
             tasks,
             pseudonym,
             via,
             stopping: AtomicBool::new(false),
-            partition_seed: fastrand::u64(..),
         })
     }
 
@@ -113,8 +115,8 @@ impl Gateway {
         self.snapshot.store(Arc::new(next));
     }
 
-    /// The cache, for sweeping and for its gauges.
-    pub fn cache(&self) -> &HttpCache {
+    /// The cache: for sweeping, for its gauges, for purges.
+    pub fn cache(&self) -> &Arc<HttpCache> {
         &self.cache
     }
 

@@ -9,6 +9,8 @@ pub mod api_key;
 pub mod directory;
 /// Sealing secrets.
 pub mod envelope;
+/// Tokens of other issuers.
+pub mod issuer;
 /// Refresh tokens and password resets: opaque secrets.
 pub mod opaque;
 /// Hashing passwords, a few at a time.

@@ -5,9 +5,9 @@
 //! A caller asks `http://levee/proxy/{upstream}/…` with its ordinary HTTP client. Levee finds the upstream in an
 //! immutable [snapshot](gateway::snapshot), takes the call through the stages of the upstream's policy, and answers
 //! with the upstream's own response, a stored one, a fallback, or a problem of its own; headers say which and why.
-//! Upstreams come from files, which are watched, and from the control plane's API, which keeps them in SQLite or PostgreSQL
-//! with users, service accounts, keys, sealed credentials and an audit list. There are three listeners: calls, the
-//! control plane, and health with metrics.
+//! Upstreams come from files, which are watched, from a Kubernetes cluster, whose custom resources are, and from the control
+//! plane's API, which keeps them in SQLite or PostgreSQL with users, service accounts, keys, sealed credentials and an
+//! audit list. There are three listeners: calls, the control plane, and health with metrics.
 //!
 //! # Code map
 //!
@@ -16,13 +16,14 @@
 //! | module | what it is | begin with |
 //! | --- | --- | --- |
 //! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
-//! | [`cache`] | the rules of HTTP caching and the memory level; no network, no tasks | [`cache::HttpCache`] |
+//! | [`cache`] | the rules of HTTP caching, the memory level, the level in Redis, the log of purges | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
-//! | [`identity`] | passwords, tokens, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`] |
+//! | [`identity`] | passwords, tokens of ours and of other issuers, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`], [`identity::issuer`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |
 //! | [`redis`] | the connection to Redis: limits, a breaker, connections that come back | [`redis::Redis`] |
 //! | [`fleet`] | which replicas live | [`fleet::Fleet`] |
 //! | [`repositories`] | SQL and nothing else, on SQLite and PostgreSQL | [`repositories::Store`] |
+//! | [`controller`] | Upstreams of a Kubernetes cluster: watched by every replica, answered by the leader | [`controller::Controller`] |
 //! | [`api`], [`middleware`] | the control plane over HTTP, and its OpenAPI document | [`api::routes`] |
 //! | [`server`] | our accept loop, the wire guard, the drain; the ops port | [`server::Server`], [`server::ops`] |
 //! | [`telemetry`] | logs, metrics and traces; the only place a metric's or a span's name is spelled. What is made of metrics lies in `dashboards/` | [`telemetry::metrics`], [`telemetry::traces`] |
@@ -45,7 +46,7 @@
 //!    [`Token`](gateway::quota::Token) that was not used. The first two travel with the response body.
 //! 4. What Levee itself refuses never counts as an upstream's failure: the gateway's `attempt` settles as a failure
 //!    only what was on the wire. A failure says whose it is where it arises ([`gateway::failure::Origin`]).
-//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), queues by the policy
+//! 5. Memory is bounded: the cache in bytes ([`cache::default_capacity`]), what waits for Redis in number and bytes, queues by the policy
 //!    ([`gateway::bulkhead`]) or [`gateway::quota::LINE`], a flight by 4096 waiters and the policy's `maxObject`, bodies held for a retry by its
 //!    `maxBody`, connections and request heads by [`server::Limits`], labels by enumeration and a cap of upstreams.
 //! 6. A new snapshot takes effect for new calls at once and disturbs none in flight: a call holds the
@@ -64,7 +65,7 @@
 //!    [`gateway::endpoint`] refuses what cannot be a call (a dot segment, an upgrade, a loop), finds the operation, cleans
 //!    the headers, and makes a [`Call`](gateway::call::Call) with its [`Deadline`](gateway::deadline::Deadline).
 //! 4. [`gateway::pipeline::run`] asks the cache. A miss that others could share is fetched by one flight in a task of
-//!    its own; everything else stays in the caller's task.
+//!    its own, on one replica of the fleet at a time; everything else stays in the caller's task.
 //! 5. [`gateway::pipeline::reach`] takes the caller's seat and makes attempts for as long as
 //!    [`Tries::judge`](gateway::retry::Tries::judge) and the [`Budget`](gateway::budget::Budget) allow. Each attempt
 //!    asks the [`Breaker`](gateway::breaker::Breaker), takes a token of the [`Quota`](gateway::quota::Quota) and a seat of
@@ -77,7 +78,8 @@
 //! # An upstream's change
 //!
 //! 1. [`Publisher::watch`](services::publication::Publisher::watch) sees, within a quarter of a second, that a file is
-//!    another one, or within half a second that the database's revision is.
+//!    another one, or within half a second that the database's revision is. The [`Controller`](controller::Controller) hears
+//!    of a custom resource at once; one that is wrong keeps its last good version in force and is told so in its status.
 //! 2. [`models::document::read_documents`] reads every document and names each fault by line and field;
 //!    [`models::document::check_together`] judges the set: repeated names, fallbacks to nobody or in a circle.
 //! 3. Any fault: it is logged, shown in `/status`, counted, and nothing else happens.
@@ -106,6 +108,9 @@ pub mod fleet;
 pub mod repositories;
 /// The control plane's rules, in plain values.
 pub mod services;
+
+/// Upstreams of a Kubernetes cluster.
+pub mod controller;
 
 /// The control plane over HTTP.
 pub mod api;

@@ -19,6 +19,8 @@ pub mod node;
 
 /// Who changed what.
 pub mod audit;
+/// Upstreams of a Kubernetes cluster.
+pub mod custom_resource;
 /// Parts of lists.
 pub mod page;
 /// Who is calling.

@@ -1,7 +1,7 @@
 //! Redis: what replicas share while it answers. Nothing here is waited for longer than a call can afford.
 //!
-//! [`Redis::call`] and [`Redis::script`] are all that the engines need. Every question has a limit of its own; a
-//! breaker in front of them keeps a Redis in trouble from costing each call its limit; the connections come back by
+//! [`Redis::call`](crate::redis::Redis::call) and [`Redis::script`](crate::redis::Redis::script) are all that the engines
+//! need. Every question has a limit of its own; a breaker in front of them keeps a Redis in trouble from costing each call its limit; the connections come back by
 //! themselves. A process starts and serves with Redis away.
 
 use std::fmt::Display;
@@ -20,6 +20,8 @@ use tokio_util::task::TaskTracker;
 
 /// Where Redis is.
 mod address;
+/// What one call may wait for it.
+mod allowance;
 /// The breaker in front of it.
 mod breaker;
 /// The connections, kept up.
@@ -32,6 +34,7 @@ mod presence;
 mod script;
 
 pub use address::{Address, is_prefix};
+pub use allowance::Allowance;
 pub use error::RedisError;
 pub use presence::Away;
 pub use script::Script;
@@ -39,9 +42,11 @@ pub use script::Script;
 use breaker::Breaker;
 use presence::Presence;
 
-/// Longest wait for one answer where nothing else is at hand.
+/// Longest wait for one answer where no call waits for it.
 pub const USUAL_LIMIT: Duration = Duration::from_millis(25);
-/// The same where a stale copy could answer instead.
+/// Longest wait of one call for all its answers together: its [`Allowance`].
+pub const CALL_LIMIT: Duration = Duration::from_millis(10);
+/// Longest wait for one answer where a stale copy could do instead.
 pub const SHORT_LIMIT: Duration = Duration::from_millis(5);
 /// Longest a blocking read of the log asks Redis to wait for news.
 pub const LONGEST_BLOCK: Duration = Duration::from_secs(1);

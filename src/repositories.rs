@@ -204,6 +204,14 @@ impl Store {
         }
     }
 
+    /// Host and port of the database server; none where it is a file or a socket.
+    pub fn server(&self) -> Option<(String, u16)> {
+        match &*self.backend {
+            Backend::Postgres(database) => database.server(),
+            Backend::Sqlite(_) => None,
+        }
+    }
+
     /// The pools now.
     pub fn pools(&self) -> Vec<PoolReading> {
         match &*self.backend {

@@ -15,12 +15,18 @@ pub mod credentials;
 pub mod health;
 /// Who asks.
 pub mod identity;
+/// Keys of other issuers.
+pub mod issuers;
 /// The one door out.
 pub mod publication;
+/// Taking cached answers out of use.
+pub mod purges;
 /// How much each client may ask.
 pub mod rate_limits;
 /// Upstreams over the API.
 pub mod registrations;
+/// Files that are sealed.
+pub mod sealed_file;
 /// Programs that call.
 pub mod service_accounts;
 /// Upstreams from files.

@@ -55,6 +55,7 @@ fn policy() -> Cache {
         query_sort: false,
         vary: Vec::new(),
         max_object: 1024 * 1024,
+        tags: Vec::new(),
     }
 }
 

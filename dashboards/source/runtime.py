@@ -12,8 +12,12 @@ def rows():
     return [
         ("Replicas", replicas()),
         ("Process", process()),
+        ("Traces", traces()),
         ("What is in force", published()),
         ("Database", database()),
+        ("Kubernetes", kubernetes()),
+        ("Cache of the fleet", fleet_cache()),
+        ("Issuers of tokens", issuers()),
         ("Control plane", control_plane()),
     ]
 
@@ -100,6 +104,18 @@ def process():
     ]
 
 
+def traces():
+    """What goes to the collector."""
+    return [
+        lines(
+            "Spans", "Taken by the collector, and dropped, by why.", "reqps",
+            query(f"sum(rate(levee_spans_exported_total{{{OF}}}{RATE}))", "exported"),
+            query(f"sum by (reason) (rate(levee_spans_dropped_total{{{OF}}}{RATE}))", "{{reason}}"), width=24,
+            alert="LeveeSpansDropped",
+        ),
+    ]
+
+
 def published():
     """Upstreams and where they come from."""
     return [
@@ -142,6 +158,74 @@ def database():
             "Connections of the pools", "In use and idle, and the most there may be, in all replicas.", "short",
             query(f"sum by (pool, state) (levee_pool_connections{{{OF}}})", "{{pool}} {{state}}"),
             alert="LeveeDatabasePoolSaturated",
+        ),
+    ]
+
+
+def kubernetes():
+    """The cluster that is watched, where one is."""
+    return [
+        states(
+            "Leader", "Who writes status and Events of custom resources. Empty where no cluster is watched.",
+            query(f"levee_leader{{{OF}}}", "{{instance}}"),
+            {0: ("follows", "blue"), 1: ("leads", "green")}, width=12, height=8, alert="LeveeNoLeader",
+        ),
+        lines(
+            "Silence of the watch", "Since the Kubernetes API last said anything to a replica, bookmarks included. Empty where "
+            "no cluster is watched.", "s",
+            query(f"time() - levee_kubernetes_watch_last_event_timestamp_seconds{{{OF}}}", "{{instance}}"),
+            limits=[600], alert="LeveeWatchStale",
+        ),
+    ]
+
+
+def fleet_cache():
+    """The second level of the cache, and the log of purges; empty without Redis."""
+    return [
+        lines(
+            "Looks into Redis", "By calls that memory could not answer. `skipped`: Redis is away, or the replica is not in step.",
+            "reqps", query(f"sum by (result) (rate(levee_cache_fleet_looks_total{{{OF}}}{RATE}))", "{{result}}"), width=8,
+        ),
+        lines(
+            "Writes to Redis", "Answers for the other replicas. `dropped`: the queue was full, or the replica not in step.", "reqps",
+            query(f"sum by (result) (rate(levee_cache_fleet_writes_total{{{OF}}}{RATE}))", "{{result}}"), width=8,
+        ),
+        lines(
+            "Purges", "Read in the log that replicas share, and those that the log has yet to take.", "short",
+            query(f"sum(increase(levee_cache_log_applied_total{{{OF}}}{RATE}))", "applied"),
+            query(f"max(levee_cache_log_outbox{{{OF}}})", "waiting"), width=8, alert="LeveePurgesWaiting",
+        ),
+        lines(
+            "Silence of the log", "Since everything in it was last known to be applied. After 30 s the replica is blind.", "s",
+            query(f"levee_cache_log_silent_seconds{{{OF}}}", "{{instance}}"), width=8, limits=[30],
+        ),
+        lines(
+            "Lateness of purges", "How late the last one was applied.", "s",
+            query(f"levee_cache_log_lag_seconds{{{OF}}}", "{{instance}}"), width=8,
+        ),
+        lines(
+            "Out of step", "Whether a replica is blind, and how often all it held became stale, in the chosen time.", "short",
+            query(f"max(levee_cache_log_blind{{{OF}}})", "blind"),
+            query(f"sum(increase(levee_cache_log_lost_track_total{{{OF}}}[$__range]))", "lost track"), width=8,
+        ),
+    ]
+
+
+def issuers():
+    """Whose tokens count beside our own; empty where there are none."""
+    return [
+        lines(
+            "Keys", "Keys that an issuer's tokens are verified with.", "short",
+            query(f"min by (issuer) (levee_issuer_keys{{{OF}}})", "{{issuer}}"), width=8, alert="LeveeIssuerKeysOld",
+        ),
+        lines(
+            "Age of the keys", "Since they were fetched, in the replica where they are oldest.", "s",
+            query(f"max by (issuer) (time() - (levee_issuer_keys_fetched_timestamp_seconds{{{OF}}} > 0))", "{{issuer}}"), width=8,
+            limits=[3600], alert="LeveeIssuerKeysOld",
+        ),
+        lines(
+            "Fetches of keys", "Times an issuer was asked for its keys, by how that ended.", "reqps",
+            query(f"sum by (issuer, result) (rate(levee_issuer_fetches_total{{{OF}}}{RATE}))", "{{issuer}} {{result}}"), width=8,
         ),
     ]
 

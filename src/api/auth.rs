@@ -163,6 +163,7 @@ impl From<Session> for Tokens {
 enum PrincipalKind {
     User,
     ServiceAccount,
+    KubernetesServiceAccount,
 }
 
 /// Who a credential belongs to.
@@ -173,7 +174,7 @@ struct Me {
     kind: PrincipalKind,
     /// The identifier of the user or service account.
     id: Uuid,
-    /// A user's e-mail address, a service account's name.
+    /// A user's e-mail address, a service account's name, or the namespace and name of one of Kubernetes: `payments/checkout`.
     name: String,
     /// What it may do on the control plane; absent: nothing.
     role: Option<Role>,
@@ -186,6 +187,7 @@ impl From<Principal> for Me {
         let kind = match principal.kind {
             principal::PrincipalKind::User => PrincipalKind::User,
             principal::PrincipalKind::ServiceAccount => PrincipalKind::ServiceAccount,
+            principal::PrincipalKind::KubernetesServiceAccount => PrincipalKind::KubernetesServiceAccount,
         };
         let (role, class) = (principal.role.map(Role::from), principal.class.into());
         Self { kind, id: principal.id, name: principal.name, role, class }

@@ -1,6 +1,7 @@
 //! `/breakers`: what the circuit breakers of the replica that answers are doing, and forcing those of every replica.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -11,11 +12,10 @@ use time::OffsetDateTime;
 
 use super::Group;
 use super::error::ApiError;
+use super::lasting::expires_in;
 use super::pagination::{default_limit, key_of, next};
 use super::payload::JsonBody;
 use super::security::{Operator, Viewer};
-use crate::error::Failure;
-use crate::models::decode::quantity::parse_duration;
 use crate::services::breakers::{
     BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
     BreakersService, Decision, Forced, ReplicaReport,
@@ -99,10 +99,8 @@ impl BreakersApi {
 
 /// How long a decision lasts that does not say.
 const UNSAID: Duration = Duration::from_secs(3600);
-/// The shortest time a decision can last.
-const SHORTEST: Duration = Duration::from_secs(1);
-/// The longest, but for [`NEVER`].
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// The shortest time a decision can last, and the longest, but for [`NEVER`].
+const BOUNDS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * 3600);
 /// Written for a decision that lasts until it is taken back.
 const NEVER: &str = "never";
 
@@ -323,9 +321,5 @@ fn lasting(text: Option<&str>) -> Result<Option<Duration>, ApiError> {
     if text == NEVER {
         return Ok(None);
     }
-    let lasts = parse_duration(text).filter(|lasts| SHORTEST <= *lasts && *lasts <= LONGEST);
-    lasts.map(Some).ok_or_else(|| {
-        let detail = "must be a duration from `1s` to `30d`, such as `15m`, or `never`";
-        Failure::invalid("/expiresIn", detail).into()
-    })
+    expires_in(text, &BOUNDS, "from `1s` to `30d`, such as `15m`, or `never`").map(Some)
 }

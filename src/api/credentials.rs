@@ -9,6 +9,7 @@ use super::Group;
 use super::answers::NoContent;
 use super::error::ApiError;
 use super::payload::JsonBody;
+use super::precondition::MayMatch;
 use super::security::Admin;
 use crate::services::credentials::CredentialsService;
 
@@ -19,8 +20,9 @@ pub(super) struct CredentialsApi;
 impl CredentialsApi {
     /// Set an upstream's secret
     ///
-    /// It goes where the document's `credentials` say, and only to the origin the document has now: when that changes, it is
-    /// detached until it is set again. It is sealed at once and can never be read back. The upstream may come from a file.
+    /// It goes where the document's `credentials` say, and only there: when the origin changes, or the header it goes into,
+    /// it is detached until it is set again. It is sealed at once and can never be read back. The upstream may come from a
+    /// file.
     #[oai(path = "/upstreams/:name/credentials", method = "put", operation_id = "put_upstream_credentials")]
     async fn put(
         &self,
@@ -29,10 +31,13 @@ impl CredentialsApi {
         /// The upstream's name.
         #[oai(name = "name")]
         name: Path<String>,
+        /// The `ETag` of the document you read: 412, and nothing is set, when it was changed since.
+        #[oai(name = "If-Match")]
+        if_match: MayMatch,
         body: JsonBody<UpstreamCredentials>,
     ) -> Result<NoContent, ApiError> {
-        let secret = SecretString::from(body.0.secret);
-        service.put(&admin.0.principal, admin.0.actor.clone(), name.0, secret).await?;
+        let (actor, secret) = (admin.0.actor.clone(), SecretString::from(body.0.secret));
+        service.put(&admin.0.principal, actor, name.0, secret, if_match.revision()).await?;
         Ok(NoContent)
     }
 

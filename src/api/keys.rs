@@ -12,11 +12,12 @@ use uuid::Uuid;
 use super::Group;
 use super::answers::{Created, NoContent};
 use super::error::ApiError;
+use super::lasting::expires_in;
 use super::pagination::{default_limit, next, page_request};
 use super::payload::JsonBody;
 use super::security::Admin;
 use crate::models::service_account::ApiKeyRecord;
-use crate::services::service_accounts::{IssuedKey as Issued, ServiceAccountsService};
+use crate::services::service_accounts::{IssuedKey as Issued, LONGEST_LIFE, ServiceAccountsService};
 
 /// The operations.
 pub(super) struct KeysApi;
@@ -67,8 +68,10 @@ impl KeysApi {
         id: Path<Uuid>,
         body: JsonBody<ApiKeyCreation>,
     ) -> Result<Created<IssuedApiKey>, ApiError> {
-        let ApiKeyCreation { name, expires_in } = body.0;
-        let (account, life) = (id.0, expires_in.map(Duration::from_secs));
+        let ApiKeyCreation { name, expires_in: life } = body.0;
+        let bounds = Duration::from_secs(1)..=LONGEST_LIFE;
+        let life = life.map(|life| expires_in(&life, &bounds, "from `1s` to `3650d`, such as `90d`"));
+        let (account, life) = (id.0, life.transpose()?);
         let issued = service.issue_key(&admin.0.principal, admin.0.actor, account, name, life).await?;
         let location = format!("/api/v1/service-accounts/{account}/keys/{}", issued.record.id);
         Ok(Created::new(location, issued.into()))
@@ -121,9 +124,9 @@ struct ApiKeyCreation {
     /// For people to read.
     #[oai(validator(min_length = 1, max_length = 200, pattern = "^[^\\x00-\\x1f\\x7f]+$"))]
     name: String,
-    /// Seconds it counts for, at most ten years; without it, until it is revoked.
-    #[oai(validator(minimum(value = "1"), maximum(value = "315360000")))]
-    expires_in: Option<u64>,
+    /// For how long it counts: a duration from `1s` to `3650d`; without it, until it is revoked.
+    #[oai(validator(max_length = 32, pattern = "^[0-9]+(\\.[0-9]+)?(ms|s|m|h|d)$"))]
+    expires_in: Option<String>,
 }
 
 /// An API key, without what makes it one.
@@ -135,13 +138,13 @@ struct ApiKey {
     /// For people to read.
     name: String,
     /// When it was issued.
-    created: OffsetDateTime,
+    created_at: OffsetDateTime,
     /// Until when it counts; absent: until it is revoked.
-    expires: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
     /// When it was last used, up to about a minute behind; absent: never.
-    last_used: Option<OffsetDateTime>,
+    last_used_at: Option<OffsetDateTime>,
     /// Since when it counts no more.
-    revoked: Option<OffsetDateTime>,
+    revoked_at: Option<OffsetDateTime>,
 }
 
 /// A key that was just issued.
@@ -155,9 +158,9 @@ struct IssuedApiKey {
     /// The key itself. It cannot be read again.
     key: String,
     /// When it was issued.
-    created: OffsetDateTime,
+    created_at: OffsetDateTime,
     /// Until when it counts; absent: until it is revoked.
-    expires: Option<OffsetDateTime>,
+    expires_at: Option<OffsetDateTime>,
     /// The revision this made. A replica whose `/status` shows it accepts the key.
     revision: u64,
 }
@@ -177,10 +180,10 @@ impl From<ApiKeyRecord> for ApiKey {
         Self {
             id: record.id,
             name: record.name,
-            created: record.created,
-            expires: record.expires,
-            last_used: record.last_used,
-            revoked: record.revoked,
+            created_at: record.created,
+            expires_at: record.expires,
+            last_used_at: record.last_used,
+            revoked_at: record.revoked,
         }
     }
 }
@@ -191,8 +194,8 @@ impl From<Issued> for IssuedApiKey {
             id: issued.record.id,
             name: issued.record.name,
             key: issued.text.expose_secret().to_owned(),
-            created: issued.record.created,
-            expires: issued.record.expires,
+            created_at: issued.record.created,
+            expires_at: issued.record.expires,
             revision: issued.revision,
         }
     }

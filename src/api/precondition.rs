@@ -42,44 +42,68 @@ impl IfMatch {
         Some(Self(Some(opaque.parse().ok().filter(|_| ours).unwrap_or(NO_STATE))))
     }
 
-    fn of(request: &Request) -> Result<Self, Failure> {
+    /// What was sent, if anything.
+    fn sent(request: &Request) -> Result<Option<Self>, Failure> {
         let mut sent = request.headers().get_all(IF_MATCH).iter();
-        let Some(first) = sent.next() else {
-            let message = "Read it first, and send its ETag as If-Match; or `*` to change whatever is there.";
-            return Err(Failure::precondition_required(message));
-        };
+        let Some(first) = sent.next() else { return Ok(None) };
         let tag = first.to_str().ok().filter(|_| sent.next().is_none());
-        tag.and_then(|tag| Self::parse(tag.trim()))
-            .ok_or_else(|| Failure::invalid("If-Match", "must be one entity tag in double quotes, or `*`"))
+        let tag = tag.and_then(|tag| Self::parse(tag.trim()));
+        let odd = || Failure::invalid("If-Match", "must be one entity tag in double quotes, or `*`");
+        tag.map(Some).ok_or_else(odd)
+    }
+
+    fn of(request: &Request) -> Result<Self, Failure> {
+        let message = "Read it first, and send its ETag as If-Match; or `*` to change whatever is there.";
+        Self::sent(request)?.ok_or_else(|| Failure::precondition_required(message))
     }
 }
 
-impl<'a> ApiExtractor<'a> for IfMatch {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    const PARAM_IS_REQUIRED: bool = true;
-    type ParamType = String;
-    type ParamRawType = String;
+/// The same where it may be left out: then whatever is there is changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct MayMatch(Option<IfMatch>);
 
-    fn register(registry: &mut Registry) {
-        <String as Type>::register(registry);
-    }
-
-    fn param_in() -> Option<MetaParamIn> {
-        Some(MetaParamIn::Header)
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Some(String::schema_ref())
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        _body: &mut RequestBody,
-        _options: ExtractParamOptions<String>,
-    ) -> Result<Self> {
-        Ok(Self::of(request).map_err(ApiError)?)
+impl MayMatch {
+    /// The revision of an upstream the writer read; `None` is whatever is there.
+    pub(super) fn revision(&self) -> Option<u64> {
+        self.0.as_ref().and_then(IfMatch::revision)
     }
 }
+
+/// A header parameter that reads `If-Match`.
+macro_rules! parameter {
+    ($name:ident, required: $required:literal, |$request:ident| $read:expr) => {
+        impl<'a> ApiExtractor<'a> for $name {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+            const PARAM_IS_REQUIRED: bool = $required;
+
+            type ParamType = String;
+            type ParamRawType = String;
+
+            fn register(registry: &mut Registry) {
+                <String as Type>::register(registry);
+            }
+
+            fn param_in() -> Option<MetaParamIn> {
+                Some(MetaParamIn::Header)
+            }
+
+            fn param_schema_ref() -> Option<MetaSchemaRef> {
+                Some(String::schema_ref())
+            }
+
+            async fn from_request(
+                $request: &'a Request,
+                _body: &mut RequestBody,
+                _options: ExtractParamOptions<String>,
+            ) -> Result<Self> {
+                Ok($read.map_err(ApiError)?)
+            }
+        }
+    };
+}
+
+parameter!(IfMatch, required: true, |request| Self::of(request));
+parameter!(MayMatch, required: false, |request| IfMatch::sent(request).map(Self));
 
 #[cfg(test)]
 mod tests {

@@ -51,7 +51,9 @@ impl Problems {
         }
         let failure = failure_of(error, |number| self.parameter(&request.path, number));
         if let Some(cause) = failure.cause() {
-            tracing::error!(request_id = %request.id, path = %request.path, cause = %cause, "a request failed inside");
+            let route = self.allowed.iter().find(|(template, _)| fits(template, &request.path));
+            let route = route.map_or("none", |(template, _)| template.as_str());
+            tracing::error!(request_id = %request.id, route, cause = %cause, "a request failed inside");
         }
         let mut response =
             request.problem(failure.kind().problem_type(), failure.message(), failure.faults());

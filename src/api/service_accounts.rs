@@ -181,9 +181,9 @@ struct ServiceAccount {
     /// Whether its keys are refused.
     disabled: bool,
     /// When it was created.
-    created: OffsetDateTime,
+    created_at: OffsetDateTime,
     /// When it last changed.
-    updated: OffsetDateTime,
+    updated_at: OffsetDateTime,
     /// Which state this is; its `ETag` is the same in quotes.
     version: i64,
     /// The revision this change made, in the answer to one. A replica whose `/status` shows it knows of the change.
@@ -208,8 +208,8 @@ impl From<Account> for ServiceAccount {
             role: account.role.into(),
             class: account.class.into(),
             disabled: account.disabled,
-            created: account.created,
-            updated: account.updated,
+            created_at: account.created,
+            updated_at: account.updated,
             version: account.version,
             revision: None,
         }

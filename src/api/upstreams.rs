@@ -148,7 +148,7 @@ impl UpstreamsApi {
 
     /// List an upstream's history
     ///
-    /// Every change over the API, the newest first; it outlives the upstream.
+    /// Its changes over the API, the newest first and at most the last 200; they outlive the upstream.
     #[oai(path = "/upstreams/:name/revisions", method = "get", operation_id = "list_upstream_revisions")]
     async fn revisions(
         &self,

@@ -18,7 +18,7 @@ use super::security::Admin;
 use crate::models::page::Page;
 use crate::models::user::{self, UserChange, UserFilter};
 use crate::services::auth::{AuthService, Reset};
-use crate::services::users::{Person, UsersService};
+use crate::services::users::{ChangedUser, Person, UsersService};
 
 /// The operations.
 pub(super) struct UsersApi;
@@ -73,8 +73,9 @@ impl UsersApi {
         let UserCreation { email, name, password, role } = body.0;
         let (person, password) =
             (Person { email, name, role: role.into() }, password.map(SecretString::from));
-        let user = service.create(&admin.0.principal, person, password, admin.0.actor).await?;
-        Ok(Created::tagged(format!("/api/v1/users/{}", user.id), user.version, user.into()))
+        let created = service.create(&admin.0.principal, person, password, admin.0.actor).await?;
+        let location = format!("/api/v1/users/{}", created.user.id);
+        Ok(Created::tagged(location, created.user.version, created.into()))
     }
 
     /// Read a user
@@ -111,8 +112,8 @@ impl UsersApi {
         body: JsonBody<UserUpdate>,
     ) -> Result<Tagged<User>, ApiError> {
         let (id, expected, change) = (id.0, if_match.version(), body.0.into());
-        let user = service.update(&admin.0.principal, id, change, expected, admin.0.actor).await?;
-        Ok(Tagged::new(user.version, user.into()))
+        let changed = service.update(&admin.0.principal, id, change, expected, admin.0.actor).await?;
+        Ok(Tagged::new(changed.user.version, changed.into()))
     }
 
     /// Delete a user
@@ -192,7 +193,7 @@ impl From<UserUpdate> for UserChange {
 
 /// A person who signs in.
 #[derive(Object)]
-#[oai(rename_all = "camelCase")]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
 struct User {
     /// Identifier; sorts by age.
     id: Uuid,
@@ -208,6 +209,10 @@ struct User {
     created_at: OffsetDateTime,
     /// When anything but the password last changed.
     updated_at: OffsetDateTime,
+    /// Which state this is; its `ETag` is the same in quotes.
+    version: i64,
+    /// The revision this change made, in the answer to one. A replica whose `/status` shows it knows of the change.
+    revision: Option<u64>,
 }
 
 impl From<user::User> for User {
@@ -220,7 +225,15 @@ impl From<user::User> for User {
             disabled: user.disabled,
             created_at: user.created,
             updated_at: user.updated,
+            version: user.version,
+            revision: None,
         }
+    }
+}
+
+impl From<ChangedUser> for User {
+    fn from(changed: ChangedUser) -> Self {
+        Self { revision: Some(changed.revision), ..changed.user.into() }
     }
 }
 

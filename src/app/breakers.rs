@@ -18,17 +18,21 @@ pub(super) fn service(
     store: &Store,
     publisher: &Arc<Publisher>,
 ) -> BreakersService {
+    BreakersService::new(store.clone(), Arc::clone(publisher), reports(gateway), move |own| {
+        peers.as_ref().map_or_else(Vec::new, |peers| replicas(peers, own))
+    })
+}
+
+/// Every breaker of this process as it stands when asked.
+pub(super) fn reports(gateway: &Arc<Gateway>) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
     let gateway = Arc::clone(gateway);
-    let all = move || {
+    move || {
         let snapshot = gateway.snapshot();
         let reports = |live: &Arc<Live>| {
             live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
         };
         snapshot.all().flat_map(reports).collect()
-    };
-    BreakersService::new(store.clone(), Arc::clone(publisher), all, move |own| {
-        peers.as_ref().map_or_else(Vec::new, |peers| replicas(peers, own))
-    })
+    }
 }
 
 fn report(upstream: &str, lane: &Lane) -> BreakerReport {

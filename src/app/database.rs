@@ -1,5 +1,6 @@
 //! The database at the start: waited for, and judged before anything relies on it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::StartError;
@@ -9,7 +10,7 @@ use crate::models::page::PageRequest;
 use crate::models::registration::Stored;
 use crate::models::user::UserFilter;
 use crate::repositories::{SchemaError, Store, StoreError};
-use crate::services::publication::kept::KeptState;
+use crate::services::publication::kept::{Kept, KeptState};
 use crate::services::users::Accounts;
 
 /// How long between two tries to reach it.
@@ -20,7 +21,7 @@ pub(super) enum Beginning {
     /// The database answers and its schema is one this version works with.
     Database,
     /// It does not answer; this was kept the last time it did.
-    Kept(Stored),
+    Kept(Arc<Stored>),
 }
 
 /// Ends when there is something to begin with. In `dev` the schema is brought up to date; in production that is
@@ -28,7 +29,7 @@ pub(super) enum Beginning {
 pub(super) async fn beginning(
     store: &Store,
     mode: Mode,
-    kept: Option<&KeptState>,
+    kept: Option<&Kept>,
 ) -> Result<Beginning, SchemaError> {
     let mut said = false;
     loop {
@@ -40,8 +41,10 @@ pub(super) async fn beginning(
             Err(SchemaError::Store(StoreError::Unavailable(error))) => {
                 if !said {
                     tracing::warn!(%error, "the database cannot be reached");
-                    if let Some(stored) = kept.and_then(read) {
-                        return Ok(Beginning::Kept(stored));
+                    if let Some(kept) = kept {
+                        let revision = kept.stored.revision;
+                        tracing::warn!(revision, "beginning with the snapshot that was kept on disk");
+                        return Ok(Beginning::Kept(Arc::clone(&kept.stored)));
                     }
                     tracing::warn!("not ready before the database can be reached");
                 }
@@ -54,17 +57,14 @@ pub(super) async fn beginning(
     }
 }
 
-fn read(kept: &KeptState) -> Option<Stored> {
+/// What lies on disk, told only where it is of no use: mostly there is no need of it.
+pub(super) fn read_kept(kept: &KeptState) -> Option<Kept> {
     let file = kept.file();
     let file = file.display();
     match kept.read() {
-        Ok(Some(stored)) => {
-            tracing::warn!(%file, revision = stored.revision, "beginning with the snapshot that was kept on disk");
-            Some(stored)
-        }
-        Ok(None) => {
-            tracing::warn!(%file, "no snapshot was kept there");
-            None
+        Ok(found) => {
+            tracing::info!(%file, found = found.is_some(), "looked for a snapshot that was kept on disk");
+            found
         }
         Err(error) => {
             tracing::error!(%file, %error, "the snapshot on disk is ignored");

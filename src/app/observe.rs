@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::kubernetes;
 use super::status;
-use crate::cache;
+use crate::cache::{self, FleetReading};
+use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{Mode, State};
@@ -20,11 +22,12 @@ use crate::repositories;
 use crate::server::OpenConnections;
 use crate::server::ops::{Health, Sources};
 use crate::services::health::HealthService;
+use crate::services::issuers::IssuerKeys;
 use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
-    BreakerReading, CacheReading, ConnectionsReading, ForcedMode, Listener, Metrics, PoolReading,
-    PreviousStop, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, ForcedMode, IssuerReading, Listener,
+    Metrics, PoolReading, PreviousStop, QuotaReading, Readings, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -40,6 +43,8 @@ pub(super) struct Observed {
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
     pub(super) peers: Arc<Peers>,
+    pub(super) issuers: Vec<Arc<IssuerKeys>>,
+    pub(super) kubernetes: Option<Arc<controller::Standing>>,
     pub(super) replicas: Replicas,
     pub(super) previous_stop: PreviousStop,
 }
@@ -74,6 +79,8 @@ fn read(observed: &Observed) -> Readings {
     let database = publisher.is_some_and(|publisher| publisher.away().is_none());
     let mut dependencies = vec![("database", database)];
     dependencies.extend(observed.redis.as_ref().map(|redis| ("redis", redis.is_up())));
+    let watching = observed.kubernetes.as_ref().map(|standing| kubernetes::reading(standing));
+    dependencies.extend(watching.map(|(up, _)| ("kubernetes", up)));
     Readings {
         cache: CacheReading {
             bytes: cache.bytes,
@@ -82,15 +89,23 @@ fn read(observed: &Observed) -> Readings {
             evicted: cache.evicted,
         },
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
+        fleet_cache: observed.gateway.cache().fleet_reading().as_ref().map(read_fleet),
         upstreams: snapshot.all().map(|live| read_upstream(live, &observed.peers, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
+        issuers: observed.issuers.iter().map(|keys| read_issuer(keys)).collect(),
+        kubernetes: watching.map(|(_, reading)| reading),
         pools: publisher.map_or_else(Vec::new, pools),
         runtime: None,
         silence: observed.health.silence(),
         left_out: publisher.map_or(0, |publisher| publisher.published().merged.left_out().count()),
         previous_stop: Some(observed.previous_stop),
     }
+}
+
+fn read_issuer(keys: &IssuerKeys) -> IssuerReading {
+    let report = keys.report();
+    IssuerReading { name: report.name, keys: report.keys, fetched: report.fetched }
 }
 
 fn pools(publisher: &Publisher) -> Vec<PoolReading> {
@@ -114,6 +129,19 @@ fn runways(gateway: &Gateway, snapshot: &Snapshot) -> Runways {
         return Runways::new();
     }
     gateway.cache().runways(Instant::now(), |operation| ages.get(operation).copied())
+}
+
+fn read_fleet(fleet: &FleetReading) -> FleetCacheReading {
+    FleetCacheReading {
+        looks: fleet.looks.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        writes: fleet.writes.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        applied: fleet.log.applied,
+        lost_track: fleet.log.lost_track,
+        lag_seconds: fleet.log.lag_seconds,
+        silent_seconds: fleet.log.silent_seconds,
+        blind: fleet.log.blind,
+        outbox: fleet.log.outbox,
+    }
 }
 
 /// `maxAge` of its `stale` fallback.

@@ -1,13 +1,17 @@
 //! `/status`: what is wrong now, and the state of every part, for a person in a hurry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::kubernetes;
 use super::observe::Observed;
+use crate::cache::FleetReading;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
-use crate::services::publication::Publisher;
+use crate::services::issuers::IssuerKeys;
+use crate::services::publication::{Publisher, Source};
 
 /// What is wrong now.
 mod problems;
@@ -28,12 +32,17 @@ pub(super) fn status(observed: &Observed) -> Value {
             "revision": snapshot.revision,
             "ageSeconds": snapshot.applied.map(|applied| applied.elapsed().as_secs()),
             "onDisk": publisher.and_then(Publisher::kept),
+            "wholeOnDisk": publisher.is_some_and(Publisher::kept_all),
             "fromDisk": publisher.is_some_and(|publisher| publisher.published().from_disk),
         },
         "database": database_status(publisher),
+        "credentialsByKey": publisher.map(credentials_by_key).unwrap_or_default(),
         "replica": observed.replicas.id(),
         "replicas": observed.replicas.names(),
         "redis": observed.redis.as_ref().map(redis_status),
+        "issuers": observed.issuers.iter().map(|keys| issuer_status(keys)).collect::<Vec<_>>(),
+        "fleetCache": observed.gateway.cache().fleet_reading().as_ref().map(fleet_status),
+        "kubernetes": observed.kubernetes.as_ref().map(|standing| kubernetes::status(standing, publisher)),
         "upstreamFileFaults": observed.faults.lines(),
         "storedUpstreamFaults": publisher.map(stored_faults).unwrap_or_default(),
         "upstreams": upstreams,
@@ -50,6 +59,27 @@ fn database_status(publisher: Option<&Publisher>) -> Value {
     }
 }
 
+/// How many stored credentials each key of the ring holds: one that holds none can be retired.
+fn credentials_by_key(publisher: &Publisher) -> BTreeMap<String, usize> {
+    let mut held = BTreeMap::new();
+    for credential in &publisher.published().stored.credentials {
+        *held.entry(credential.kid.clone()).or_default() += 1;
+    }
+    held
+}
+
+fn issuer_status(keys: &IssuerKeys) -> Value {
+    let report = keys.report();
+    let age = report.fetched.map(|fetched| fetched.elapsed().unwrap_or_default().as_secs());
+    json!({
+        "name": report.name,
+        "issuer": report.issuer,
+        "keys": report.keys,
+        "keysAgeSeconds": age,
+        "failing": report.failing,
+    })
+}
+
 /// `null` in `/status` where no Redis was named.
 fn redis_status(redis: &Redis) -> Value {
     match redis.away() {
@@ -60,10 +90,21 @@ fn redis_status(redis: &Redis) -> Value {
     }
 }
 
+/// `null` where replicas share no cache.
+fn fleet_status(fleet: &FleetReading) -> Value {
+    json!({
+        "inStep": fleet.log.in_step,
+        "blind": fleet.log.blind,
+        "silentSeconds": fleet.log.silent_seconds,
+        "outbox": fleet.log.outbox,
+    })
+}
+
 /// What is wrong with upstreams of the API; those that calls cannot find are said to be left out.
 fn stored_faults(publisher: &Publisher) -> Vec<Value> {
     let now = publisher.published();
-    let faulty = now.merged.entries.iter().filter(|(_, entry)| !entry.faults.is_empty());
+    let of_api = now.merged.entries.iter().filter(|(_, entry)| entry.source == Source::Api);
+    let faulty = of_api.filter(|(_, entry)| !entry.faults.is_empty());
     faulty
         .map(|(name, entry)| {
             let lines = entry.faults.iter().map(|fault| format!("{}: {}", fault.pointer, fault.detail));

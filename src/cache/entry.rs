@@ -1,15 +1,18 @@
 //! A stored answer, in memory of its own: it pins no buffer of the connection it came from.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
+use super::early;
 use super::freshness::{self, ExchangeTimes};
 use super::key::Key;
+use super::position::Origin;
 use super::storable::{ResponseHead, Terms};
+use super::tags::Tags;
 
 /// What a place in the store costs beside what it holds: table slot, pointers, allocations' heads. Bytes.
 pub(super) const SLOT_OVERHEAD: usize = 128;
@@ -27,15 +30,35 @@ pub struct Entry {
     pub(super) terms: Terms,
     pub(super) initial_age: Duration,
     pub(super) received: Instant,
+    pub(super) origin: Origin,
+    pub(super) tags: Tags,
+    /// The age at which to ask for it again although it is fresh.
+    pub(super) due: Duration,
+    /// When a refresh was last tried: milliseconds from `received`, and one. 0 before the first.
+    pub(super) tried: AtomicU64,
     /// The purges it is known to have survived.
     pub(super) checked: AtomicU64,
 }
 
 impl Entry {
     /// An answer without its body.
-    pub(super) fn new(key: Key, names: Vec<HeaderName>, head: &ResponseHead<'_>, terms: Terms) -> Self {
+    pub(super) fn new(
+        key: Key,
+        names: Vec<HeaderName>,
+        head: &ResponseHead<'_>,
+        terms: Terms,
+        tags: Tags,
+    ) -> Self {
         Self {
-            checked: AtomicU64::new(key.began),
+            checked: AtomicU64::new(key.began.number),
+            origin: Origin::Here(key.began),
+            tags,
+            tried: AtomicU64::new(0),
+            due: early::due(
+                terms.lifetime,
+                freshness::initial_age(head.headers, head.times),
+                head.times.received.saturating_duration_since(head.times.requested),
+            ),
             key,
             names,
             status: head.status,
@@ -66,6 +89,19 @@ impl Entry {
         self.initial_age.saturating_add(now.saturating_duration_since(self.received))
     }
 
+    /// Whether to try a refresh now: not again before `pause` is over. Answers `true` to one of those who ask at once.
+    pub(super) fn try_refresh(&self, pause: Duration, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.received).as_millis() as u64 + 1;
+        let tried = self.tried.load(Ordering::Relaxed);
+        let over = tried == 0 || since >= tried + pause.as_millis() as u64;
+        over && self.tried.compare_exchange(tried, since, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// It nears its end, or has passed it.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.age(now) >= self.due
+    }
+
     /// How far past its freshness it is; `None` while it is fresh.
     pub(super) fn staleness(&self, now: Instant) -> Option<Duration> {
         self.age(now).checked_sub(self.terms.lifetime)
@@ -79,7 +115,13 @@ impl Entry {
             .map(|(name, value)| name.as_str().len() + value.len() + HEADER_OVERHEAD)
             .sum();
         let names = self.names.len() * size_of::<HeaderName>();
-        (size_of::<Self>() + SLOT_OVERHEAD + self.key.text.len() + names + headers + self.body.len()) as u64
+        (size_of::<Self>()
+            + SLOT_OVERHEAD
+            + self.key.text.len()
+            + names
+            + headers
+            + self.body.len()
+            + 8 * self.tags.named.len()) as u64
     }
 }
 

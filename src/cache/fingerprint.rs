@@ -8,7 +8,7 @@ use crate::models::policy::Cache;
 /// The rest of them count when it is looked up.
 pub(super) fn judging(policy: &Cache) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (policy.mode, policy.ttl, &policy.negative).hash(&mut hasher);
+    (policy.mode, policy.ttl, &policy.negative, &policy.tags).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -43,6 +43,7 @@ pub(super) fn respect() -> Cache {
         query_sort: false,
         vary: Vec::new(),
         max_object: MIB,
+        tags: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::conditional;
 use super::entry::Entry;
 use super::key::{Key, RequestView};
+use super::position::Moment;
 
 /// A stored answer, its age now, and what the caller's own conditions make of it.
 #[derive(Debug, Clone)]
@@ -19,18 +20,26 @@ pub struct Hit {
     not_modified: bool,
     is_head: bool,
     /// The purges known when it was looked up.
-    pub(super) began: u64,
+    pub(super) began: Moment,
+    /// How long ago it was purged softly.
+    purged: Option<Duration>,
 }
 
 impl Hit {
-    pub(super) fn new(entry: Arc<Entry>, request: &RequestView<'_>, began: u64, now: Instant) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, request: &RequestView<'_>, began: Moment, now: Instant) -> Self {
         Self {
             age: entry.age(now),
             not_modified: conditional::is_not_modified(request.headers, entry.status, &entry.headers),
             is_head: request.method == Method::HEAD,
             entry,
             began,
+            purged: None,
         }
+    }
+
+    /// The same, purged softly at a time.
+    pub(super) fn purged(self, since: Option<Instant>, now: Instant) -> Self {
+        Self { purged: since.map(|since| now.saturating_duration_since(since)), ..self }
     }
 
     /// The stored status, or 304 where the caller's `If-None-Match` or `If-Modified-Since` asks for it.
@@ -62,10 +71,16 @@ impl Hit {
         if self.not_modified || self.is_head { Bytes::new() } else { self.entry.body.clone() }
     }
 
+    /// Whether what the upstream says next may be fresh for others too, going by what it said last.
+    pub fn can_be_fresh(&self) -> bool {
+        !(self.entry.terms.no_cache || self.entry.terms.lifetime.is_zero())
+    }
+
     /// Seconds it stays fresh; negative when it is stale, as `ttl` of RFC 9211 wants it.
     pub fn ttl(&self) -> i64 {
         let (lifetime, age) = (self.entry.terms.lifetime.as_secs(), self.age.as_secs());
-        lifetime.cast_signed().saturating_sub(age.cast_signed())
+        let left = lifetime.cast_signed().saturating_sub(age.cast_signed());
+        self.purged.map_or(left, |since| left.min(-since.as_secs().cast_signed()))
     }
 
     /// What is stored, to be shared with those who wait for it.

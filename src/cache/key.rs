@@ -2,16 +2,23 @@
 //!
 //! `operation | method (HEAD as GET) | rules of sharing | scheme | host:port | path | query | partition | request headers`. Every
 //! request header joins but those on a short harmless list: an unnamed `X-Tenant` must never be an input that the
-//! key does not see. The hash has a secret of this process; the text stands beside it and is compared.
+//! key does not see. The hash has a secret that replicas share; the text stands beside it and is compared. What leaves the
+//! process is a proof of the text: it may hold credentials.
 
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::ffi::OsStr;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{self, SHA256};
+use aws_lc_rs::hmac;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use xxhash_rust::xxh3::{xxh3_64_with_secret, xxh3_128_with_secret};
 
 use super::fingerprint;
+use super::position::Moment;
 use crate::models::policy;
 
 /// A request as it will go to the upstream: after hygiene and the policy's header rules, before credentials are
@@ -58,14 +65,22 @@ pub struct Key {
     /// The text up to here is the primary key, the rest what `Vary` selects.
     pub(super) primary: usize,
     pub(super) uri: u64,
+    /// Where the path stands in the text.
+    pub(super) path: (u32, u32),
     /// The purges known when the request looked: an answer whose exchange began with fewer is too old for it.
-    pub(super) began: u64,
+    pub(super) began: Moment,
 }
 
 impl Key {
     /// A variant was looked for, the resource itself being known (`vary-miss` rather than `uri-miss`).
     pub fn is_variant(&self) -> bool {
         self.primary < self.text.len()
+    }
+
+    /// The path as it went to the upstream, without its query.
+    pub(super) fn path(&self) -> &Path {
+        let (start, end) = self.path;
+        Path::new(OsStr::from_bytes(&self.text[start as usize..end as usize]))
     }
 
     /// The upstream and operation it is of, as the request's view named them.
@@ -107,19 +122,38 @@ pub(super) struct Draft {
     uri: Range<usize>,
 }
 
-/// Makes keys with this process's secret.
+/// Makes keys and hashes with a secret.
 pub(super) struct Keyer {
     secret: [u8; 192],
+    proving: hmac::Key,
+    partitions: u64,
 }
 
 impl Keyer {
-    /// Draws the secret from the system's randomness, which `RandomState` is seeded with.
-    pub(super) fn new() -> Self {
-        let (random, mut secret) = (RandomState::new(), [0; 192]);
-        for (place, chunk) in secret.chunks_exact_mut(8).enumerate() {
-            chunk.copy_from_slice(&random.hash_one(place).to_ne_bytes());
+    /// Stretches the secret that replicas share to what hashes and proofs need.
+    pub(super) fn new(shared: &[u8; 32]) -> Self {
+        let derived = |purpose: &[u8]| digest::digest(&SHA256, &[shared, purpose].concat());
+        let mut secret = [0; 192];
+        for (place, chunk) in secret.chunks_exact_mut(32).enumerate() {
+            chunk.copy_from_slice(derived(&[b'k', place as u8]).as_ref());
         }
-        Self { secret }
+        let proving = hmac::Key::new(hmac::HMAC_SHA256, derived(b"proof").as_ref());
+        let seed = derived(b"partitions");
+        let partitions = seed.as_ref().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
+        Self { secret, proving, partitions }
+    }
+
+    /// The seed of partitions: as secret as the keys, the same on every replica.
+    pub(super) fn partition_seed(&self) -> u64 {
+        self.partitions
+    }
+
+    /// Proves to whoever has the secret which key a value outside this process belongs to. The text itself stays: it
+    /// holds what callers sent.
+    pub(super) fn proof(&self, text: &[u8]) -> [u8; 32] {
+        let mut proof = [0; 32];
+        proof.copy_from_slice(hmac::sign(&self.proving, text).as_ref());
+        proof
     }
 
     /// The primary key of a request.
@@ -133,7 +167,7 @@ impl Keyer {
         }
         text.push(b'\n');
         let start = text.len();
-        push_uri(&mut text, request, request.path);
+        push_uri(&mut text, request.scheme(), request.host, request.port, request.path);
         let uri = start..text.len();
         push_query(&mut text, request.query, policy);
         match request.partition {
@@ -154,9 +188,13 @@ impl Keyer {
     }
 
     /// Fixes a draft.
-    pub(super) fn finish(&self, draft: Draft, began: u64) -> Key {
-        let uri = self.hash_uri(&draft.text[draft.uri]);
-        Key { hash: draft.hash, text: draft.text.into(), primary: draft.primary, uri, began }
+    pub(super) fn finish(&self, draft: Draft, began: Moment) -> Key {
+        let place = draft.uri;
+        let uri = self.path(&draft.text[place.clone()]);
+        // The last of its lines.
+        let before = draft.text[place.clone()].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        let path = ((place.start + before) as u32, place.end as u32);
+        Key { hash: draft.hash, text: draft.text.into(), primary: draft.primary, uri, path, began }
     }
 
     /// The key of the same resource for another selection.
@@ -173,16 +211,38 @@ impl Keyer {
         xxh3_128_with_secret(text, &self.secret)
     }
 
-    /// What purges of `path` on the request's origin go by.
-    pub(super) fn uri(&self, request: &RequestView<'_>, path: &str) -> u64 {
-        let mut text = Vec::with_capacity(128);
-        push_uri(&mut text, request, path);
-        self.hash_uri(&text)
-    }
-
-    fn hash_uri(&self, text: &[u8]) -> u64 {
+    /// What purges of a path go by, given as [`path_text`] has it.
+    pub(super) fn path(&self, text: &[u8]) -> u64 {
         xxh3_64_with_secret(text, &self.secret)
     }
+
+    /// What purges of a tag go by.
+    pub(super) fn tag(&self, upstream: &str, tag: &[u8]) -> u64 {
+        xxh3_64_with_secret(&[b"tag\n", upstream.as_bytes(), b"\n", tag].concat(), &self.secret)
+    }
+
+    /// What purges of an upstream go by.
+    pub(super) fn upstream(&self, name: &str) -> u64 {
+        xxh3_64_with_secret(&[b"upstream\n", name.as_bytes()].concat(), &self.secret)
+    }
+}
+
+impl RequestView<'_> {
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// The upstream's name: what stands before the operation's.
+    pub(super) fn upstream(&self) -> &str {
+        self.operation.split('/').next().unwrap_or_default()
+    }
+}
+
+/// A path on an origin as purges name it.
+pub(super) fn path_text(scheme: &str, host: &str, port: u16, path: &str) -> String {
+    let mut text = Vec::with_capacity(128);
+    push_uri(&mut text, scheme, host, port, path);
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Whether a request header is part of every primary key; what is not can still be named by `Vary`.
@@ -220,12 +280,13 @@ fn is_harmless(name: &str) -> bool {
 }
 
 /// Newlines separate the pieces: they cannot occur in a path, a query or a header value.
-fn push_uri(text: &mut Vec<u8>, request: &RequestView<'_>, path: &str) {
-    text.extend_from_slice(if request.https { b"https\n" } else { b"http\n" });
-    text.extend_from_slice(request.host.as_bytes());
+fn push_uri(text: &mut Vec<u8>, scheme: &str, host: &str, port: u16, path: &str) {
+    text.extend_from_slice(scheme.as_bytes());
+    text.push(b'\n');
+    text.extend_from_slice(host.as_bytes());
     text.push(b':');
     for place in [10_000, 1_000, 100, 10, 1] {
-        text.push(b'0' + (request.port / place % 10) as u8);
+        text.push(b'0' + (port / place % 10) as u8);
     }
     text.push(b'\n');
     text.extend_from_slice(path.as_bytes());

@@ -13,6 +13,7 @@ use super::fingerprint;
 use super::hit::Hit;
 use super::key::{Draft, Key, RequestView};
 use super::memory::Stored;
+use super::purges::Validity;
 use super::status::Forward;
 use crate::models::policy::{self, CacheMode};
 
@@ -118,14 +119,20 @@ impl HttpCache {
         if bypass(request, policy, &asked).is_some() || asked.no_cache {
             return None;
         }
-        let began = self.purges.latest();
+        let began = self.purges.moment();
         let Stored::Entry(entry) = self.find(request, policy).1? else { return None };
-        let usable = match entry.staleness(now) {
+        let purged = self.usable(&entry)?.stale_since();
+        let usable = match staleness(&entry, purged, now) {
             None => !entry.terms.no_cache,
             Some(staleness) => !entry.terms.never_stale && staleness <= max_age,
         };
         let wanted = asked.max_age.is_none_or(|most| entry.age(now) <= most);
-        (usable && wanted && self.purges.spare(&entry)).then(|| Hit::new(entry, request, began, now))
+        (usable && wanted).then(|| Hit::new(entry, request, began, now).purged(purged, now))
+    }
+
+    /// How an answer stands that is not gone.
+    fn usable(&self, entry: &Entry) -> Option<Validity> {
+        Some(self.purges.judge(entry)).filter(|validity| *validity != Validity::Gone)
     }
 
     fn consult(
@@ -135,18 +142,21 @@ impl HttpCache {
         asked: &RequestDirectives,
         now: Instant,
     ) -> Lookup {
-        let began = self.purges.latest();
+        let began = self.purges.moment();
         let (draft, stored) = self.find(request, policy);
         let key = |draft| self.keyer.finish(draft, began);
         let insists = asked.no_cache || asked.max_age == Some(Duration::ZERO);
-        match stored {
-            Some(Stored::Entry(entry)) if self.purges.spare(&entry) => {
-                let hit = Hit::new(Arc::clone(&entry), request, began, now);
-                if insists {
-                    return Lookup::Reload { key: hit.key(), hit: Some(hit) };
-                }
-                verdict(&entry, hit, policy, asked, now)
+        if let Some(Stored::Entry(entry)) = &stored
+            && let Some(validity) = self.usable(entry)
+        {
+            let purged = validity.stale_since();
+            let hit = Hit::new(Arc::clone(entry), request, began, now).purged(purged, now);
+            if insists {
+                return Lookup::Reload { key: hit.key(), hit: Some(hit) };
             }
+            return verdict(entry, hit, staleness(entry, purged, now), policy, asked, now);
+        }
+        match stored {
             Some(Stored::HitForMiss(marker)) if marker.until > now => Lookup::HitForMiss(key(draft)),
             _ if insists => Lookup::Reload { key: key(draft), hit: None },
             _ => Lookup::Miss(key(draft)),
@@ -182,9 +192,16 @@ fn bypass(request: &RequestView<'_>, policy: &policy::Cache, asked: &RequestDire
     }
 }
 
+/// How far past its freshness an answer is, purges counted.
+fn staleness(entry: &Entry, purged: Option<Instant>, now: Instant) -> Option<Duration> {
+    let by_purge = purged.map(|since| now.saturating_duration_since(since));
+    entry.staleness(now).max(by_purge)
+}
+
 fn verdict(
     entry: &Entry,
     hit: Hit,
+    staleness: Option<Duration>,
     policy: &policy::Cache,
     asked: &RequestDirectives,
     now: Instant,
@@ -194,7 +211,7 @@ fn verdict(
         return Lookup::MustRevalidate(hit);
     }
     let young_enough = asked.max_age.is_none_or(|most| age <= most);
-    let Some(staleness) = entry.staleness(now) else {
+    let Some(staleness) = staleness else {
         let left = terms.lifetime.saturating_sub(age);
         let fresh_enough = asked.min_fresh.is_none_or(|least| left >= least);
         return if young_enough && fresh_enough { Lookup::Fresh(hit) } else { Lookup::MustRevalidate(hit) };

@@ -167,6 +167,11 @@ impl Memory {
         self.collisions.load(Ordering::Relaxed)
     }
 
+    /// A value in the second level turned out to be another key's.
+    pub(super) fn collided(&self) {
+        self.collisions.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn leads_nowhere(&self, stored: &Stored) -> bool {
         let Stored::Variants(variants) = stored else { return false };
         !variants.all().iter().any(|hash| self.slots.contains_key(hash))

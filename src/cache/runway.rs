@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::HttpCache;
 use super::entry::Entry;
+use super::purges::Validity;
 
 impl HttpCache {
     /// For each operation (`rates/quote`, as keys have it) that `stale_fallback` gives a `maxAge`: the time left to
@@ -19,7 +20,9 @@ impl HttpCache {
         let mut runways = HashMap::<String, Vec<Duration>>::new();
         self.memory.each(|entry| {
             let Some(operation) = entry.key.operation() else { return };
-            if let Some(max_age) = stale_fallback(operation).filter(|_| self.purges.spare(entry)) {
+            if let Some(max_age) =
+                stale_fallback(operation).filter(|_| self.purges.judge(entry) != Validity::Gone)
+            {
                 let left = entry.stands_in_for(now, max_age);
                 match runways.get_mut(operation) {
                     Some(known) => known.push(left),

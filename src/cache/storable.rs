@@ -64,6 +64,8 @@ pub enum Refusal {
     Vary,
     /// Body or headers over their limit.
     TooLarge,
+    /// More tags than it could be purged by.
+    Tags,
     /// Neither fresh for a while nor of any use stale.
     NotFresh,
 }

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod oracle;
+mod races;
+mod refreshing;
 
 use std::time::Duration;
 

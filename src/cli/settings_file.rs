@@ -27,6 +27,9 @@ const FIELDS: &[&str] = &[
     "bootstrapAdminPassword",
     "trustedProxies",
     "corsOrigins",
+    "kubernetes",
+    "kubernetesNamespaces",
+    "kubernetesSecretNamespaces",
 ];
 
 /// Adds what the file says, and answers with everything that is wrong with its form. What a value means is judged

@@ -44,11 +44,17 @@ pub enum Setting {
     TrustedProxies,
     /// Origins whose pages may use the API.
     CorsOrigins,
+    /// The cluster around us.
+    Kubernetes,
+    /// Whose Upstreams count.
+    KubernetesNamespaces,
+    /// Whose Secrets may be read.
+    KubernetesSecretNamespaces,
 }
 
 impl Setting {
     /// Every setting, in the order they are documented.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Listen,
         Self::ApiListen,
         Self::OpsListen,
@@ -67,6 +73,9 @@ impl Setting {
         Self::BootstrapAdminPassword,
         Self::TrustedProxies,
         Self::CorsOrigins,
+        Self::Kubernetes,
+        Self::KubernetesNamespaces,
+        Self::KubernetesSecretNamespaces,
     ];
 
     /// Its name in `levee.yaml`.
@@ -90,6 +99,9 @@ impl Setting {
             Self::BootstrapAdminPassword => "bootstrapAdminPassword",
             Self::TrustedProxies => "trustedProxies",
             Self::CorsOrigins => "corsOrigins",
+            Self::Kubernetes => "kubernetes",
+            Self::KubernetesNamespaces => "kubernetesNamespaces",
+            Self::KubernetesSecretNamespaces => "kubernetesSecretNamespaces",
         }
     }
 
@@ -114,6 +126,9 @@ impl Setting {
             Self::BootstrapAdminPassword => "LEVEE_BOOTSTRAP_ADMIN_PASSWORD",
             Self::TrustedProxies => "LEVEE_TRUSTED_PROXIES",
             Self::CorsOrigins => "LEVEE_CORS_ORIGINS",
+            Self::Kubernetes => "LEVEE_KUBERNETES",
+            Self::KubernetesNamespaces => "LEVEE_KUBERNETES_NAMESPACES",
+            Self::KubernetesSecretNamespaces => "LEVEE_KUBERNETES_SECRET_NAMESPACES",
         }
     }
 }
@@ -131,7 +146,14 @@ impl Setting {
 
     /// It is a list, written with commas in the environment and as a list in `levee.yaml`.
     pub fn is_list(self) -> bool {
-        matches!(self, Self::AllowedCidrs | Self::TrustedProxies | Self::CorsOrigins)
+        matches!(
+            self,
+            Self::AllowedCidrs
+                | Self::TrustedProxies
+                | Self::CorsOrigins
+                | Self::KubernetesNamespaces
+                | Self::KubernetesSecretNamespaces
+        )
     }
 }
 
@@ -174,6 +196,15 @@ pub fn misspelt_variables(names: impl Iterator<Item = String>) -> Vec<String> {
             Some(format!("{name} is not a setting; did you mean {meant}?"))
         })
         .collect()
+}
+
+/// A DNS label (RFC 1123), as the names of namespaces are.
+pub(super) fn is_label(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Scheme and authority, nothing more (RFC 6454 section 6.1).

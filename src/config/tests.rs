@@ -36,9 +36,10 @@ fn every_fault_is_named_at_once_with_its_place() {
         (Setting::RedisUrl, "memcached://:hunter2@cache"),
         (Setting::RedisPrefix, "a{b}"),
         (Setting::CorsOrigins, "https://a.example/path"),
+        (Setting::Kubernetes, "true"),
     ]);
     let faults = Settings::resolve(Mode::Serve, &given).unwrap_err();
-    assert_eq!(faults.len(), 9, "{faults:#?}");
+    assert_eq!(faults.len(), 10, "{faults:#?}");
     assert_eq!(faults[0], r#"LEVEE_LISTEN: "8080" is not an address and port such as 127.0.0.1:8080"#);
     assert!(!faults.concat().contains("hunter2"), "{faults:#?}");
 }

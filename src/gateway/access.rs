@@ -135,13 +135,23 @@ fn refused(refusal: Refusal) -> &'static str {
     }
 }
 
-/// A key of ours where none is looked for would travel on to the upstream.
+/// A key or token of ours where none is looked for would travel on to the upstream.
 fn refuse_misplaced(headers: &HeaderMap) -> Result<(), Denial> {
-    let Some((name, _)) = headers.iter().find(|(_, value)| is_key(value)) else { return Ok(()) };
+    let ours = |value: &HeaderValue| is_key(value) || proof::is_within(value.as_bytes());
+    let Some((name, _)) = headers.iter().find(|(_, value)| ours(value)) else { return Ok(()) };
     let detail = format!(
         "The header `{name}` holds a key of Levee's, which is not looked for there: send it as `Levee-Key`, or name \
          the header in the upstream's `access.keyHeader`."
     );
+    Err(unauthorized(PROVE, detail))
+}
+
+/// The same in the path or query, which also stand in others' logs.
+pub(super) fn refuse_misplaced_in_target(target: &str) -> Result<(), Denial> {
+    if !proof::is_within(target.as_bytes()) {
+        return Ok(());
+    }
+    let detail = "The path or query holds a key of Levee's, which would travel on: send it as `Levee-Key`.";
     Err(unauthorized(PROVE, detail))
 }
 
@@ -168,6 +178,10 @@ fn refuse_anonymous(
     }
     if headers.contains_key(header::ORIGIN) {
         return Some("anonymous calls with an Origin header are refused: they come from a web page");
+    }
+    // A page's pictures and links send no Origin; every browser of today sends this with them.
+    if headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin") {
+        return Some("anonymous calls that a page of another site makes a browser send are refused");
     }
     let forwarded =
         |name: &http::HeaderName| *name == header::FORWARDED || name.as_str().starts_with("x-forwarded-");

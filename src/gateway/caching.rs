@@ -1,4 +1,4 @@
-//! Stages 4 and 5: answers from memory, and one request upstream for many who ask the same.
+//! Stage 4: answers from memory, and what comes of a request that memory cannot answer.
 //!
 //! Access and policy were applied before looking. What may be shared is fetched in a flight of its own; what may not
 //! is fetched in the caller's task, because a hop between tasks costs more than the whole policy.
@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{StatusCode, header};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Gateway;
 use super::answer::{Answer, AnswerBody, AnsweredBy, Trouble, Why};
 use super::call::Call;
+use super::coalescing::{Search, refresh_behind, together};
 use super::failure::{Failure, FailureKind};
 use super::fetch::{self, Fetched};
-use super::flight::{Landing, Part};
 use super::outgoing::Conditions;
 use super::pipeline::{Failed, reach};
 use super::rewrite;
@@ -43,7 +42,12 @@ pub(super) async fn answer(
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     // What is rare is boxed: a future moves whole at every level above.
     match lookup {
-        Lookup::Fresh(hit) => Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory"))),
+        Lookup::Fresh(hit) => {
+            if gateway.cache.is_due(&hit, Instant::now()) {
+                refresh_behind(gateway, call, &hit);
+            }
+            Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory")))
+        }
         Lookup::Bypass(_) => {
             let reached = reach(gateway, call, body, Conditions::Caller).await?;
             Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
@@ -53,14 +57,17 @@ pub(super) async fn answer(
         Lookup::HitForMiss(_) if asks_conditionally(call) => Box::pin(direct(gateway, call, forward)).await,
         Lookup::HitForMiss(key) => Box::pin(alone(gateway, call, key, None, forward)).await,
         Lookup::Reload { key, hit } => Box::pin(alone(gateway, call, key, hit, forward)).await,
-        Lookup::Miss(key) => Box::pin(together(gateway, call, key, None, forward)).await,
-        Lookup::MustRevalidate(hit) => Box::pin(together(gateway, call, hit.key(), Some(hit), forward)).await,
+        Lookup::Miss(key) => Box::pin(together(gateway, call, key, None, forward, Search::Fleet)).await,
+        Lookup::MustRevalidate(hit) => {
+            Box::pin(together(gateway, call, hit.key(), Some(hit), forward, Search::Fleet)).await
+        }
         Lookup::Stale { hit, while_revalidate: true, .. } => {
             refresh_behind(gateway, call, &hit);
             Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("stale")))
         }
         Lookup::Stale { hit, if_error, .. } => {
-            let result = Box::pin(together(gateway, call, hit.key(), Some(hit.clone()), forward)).await;
+            let result =
+                Box::pin(together(gateway, call, hit.key(), Some(hit.clone()), forward, Search::Fleet)).await;
             if if_error.is_zero() { result } else { or_stale(call, result, &hit) }
         }
     }
@@ -157,103 +164,13 @@ fn asks_conditionally(call: &Call) -> bool {
     [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].iter().any(|name| call.headers.contains_key(name))
 }
 
-async fn direct(gateway: &Gateway, call: &Call, forward: Forward) -> Result<Answer, Failed> {
+pub(super) async fn direct(gateway: &Gateway, call: &Call, forward: Forward) -> Result<Answer, Failed> {
     let reached = reach(gateway, call, &mut CallBody::empty(), Conditions::Caller).await?;
     Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))
 }
 
-/// Joins the flight of this key, or begins it.
-async fn together(
-    gateway: &Arc<Gateway>,
-    call: &Arc<Call>,
-    key: Key,
-    hit: Option<Hit>,
-    forward: Forward,
-) -> Result<Answer, Failed> {
-    match join(gateway, call, &key) {
-        Part::Over(landing) => landed(gateway, call, &key, landing, forward).await,
-        Part::Full => Err(waiting_room_full()),
-        Part::Lead(lead) => {
-            let (reply, answer) = oneshot::channel();
-            gateway.tasks.spawn(fetch::fly(
-                Arc::clone(gateway),
-                Arc::clone(call),
-                lead,
-                key,
-                hit,
-                Some((reply, forward)),
-            ));
-            match timeout_at(call.deadline.inner, answer).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) => Err(ended_early()),
-                Err(_) => Err(flight_too_slow()),
-            }
-        }
-        Part::Wait(wait) => {
-            call.trace.waits_for(wait.flies_for());
-            match timeout_at(call.deadline.inner, wait.landed()).await {
-                Ok(landing) => landed(gateway, call, &key, landing, forward).await,
-                Err(_) => Err(flight_too_slow()),
-            }
-        }
-    }
-}
-
-/// Joins the flight of this key, or begins it. Between a call's look and its joining a flight may have landed, so
-/// whoever would begin one looks again first: without that, two who cross would both be sent.
-fn join(gateway: &Gateway, call: &Call, key: &Key) -> Part {
-    let part = gateway.flights.join(key, call.trace.place());
-    let Part::Lead(lead) = part else { return part };
-    match gateway.cache.lookup(&view(call, true), &call.lane.policy.cache, Instant::now()) {
-        Lookup::Fresh(hit) => {
-            let landing = Landing::Stored(Arc::clone(hit.entry()), 1);
-            lead.land(landing.clone());
-            Part::Over(landing)
-        }
-        _ => Part::Lead(lead),
-    }
-}
-
-/// What a flight's end means to one who waited for it.
-async fn landed(
-    gateway: &Arc<Gateway>,
-    call: &Arc<Call>,
-    key: &Key,
-    landing: Landing,
-    forward: Forward,
-) -> Result<Answer, Failed> {
-    let status = CacheStatus::forward(forward).collapsed();
-    match landing {
-        Landing::Stored(entry, attempts) => {
-            match gateway.cache.share(&entry, &view(call, true), key, Instant::now()) {
-                Some(hit) => {
-                    call.live.metrics.cache(CacheResult::Collapsed);
-                    let mut answer = from_memory(call, &hit, status);
-                    answer.why.by = AnsweredBy::Upstream;
-                    answer.why.attempts = attempts;
-                    answer.outcome = Outcome::Upstream;
-                    Ok(answer)
-                }
-                None => direct(gateway, call, forward).await,
-            }
-        }
-        Landing::Error(held) => Ok(held.answer(status)),
-        Landing::Alone => direct(gateway, call, forward).await,
-        Landing::Failed(failed) => Err(failed),
-    }
-}
-
-/// Fetches a newer answer without anybody waiting, unless that is under way already.
-fn refresh_behind(gateway: &Arc<Gateway>, call: &Arc<Call>, hit: &Hit) {
-    let key = hit.key();
-    if let Part::Lead(lead) = join(gateway, call, &key) {
-        let hit = Some(hit.clone());
-        gateway.tasks.spawn(fetch::fly(Arc::clone(gateway), Arc::clone(call), lead, key, hit, None));
-    }
-}
-
 /// The response's own `stale-if-error` (RFC 5861 section 4).
-fn or_stale(call: &Call, result: Result<Answer, Failed>, hit: &Hit) -> Result<Answer, Failed> {
+pub(super) fn or_stale(call: &Call, result: Result<Answer, Failed>, hit: &Hit) -> Result<Answer, Failed> {
     let (trouble, attempts, status) = match &result {
         Ok(answer) if answer.why.by == AnsweredBy::Upstream && answer.status.is_server_error() => {
             let status = CacheStatus::forward(Forward::Stale).forward_status(answer.status);
@@ -271,7 +188,7 @@ fn or_stale(call: &Call, result: Result<Answer, Failed>, hit: &Hit) -> Result<An
     Ok(answer)
 }
 
-fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
+pub(super) fn from_memory(call: &Call, hit: &Hit, status: CacheStatus) -> Answer {
     let mut headers = hit.headers();
     rewrite::rewrite_response(&mut headers, &call.live.upstream.url, &call.live.upstream.name);
     let why = Why { by: AnsweredBy::Cache, cache: Some(status), ..Why::default() };
@@ -321,19 +238,4 @@ fn result_of(lookup: &Lookup) -> CacheResult {
 fn only_if_cached() -> Failed {
     let detail = "The request said only-if-cached, and nothing stored can answer it.";
     Failure::new(FailureKind::OnlyIfCached, "http_request_denied", detail).into()
-}
-
-fn waiting_room_full() -> Failed {
-    let detail = "Too many calls wait for the same answer already.";
-    Failure::new(FailureKind::Overloaded, "connection_limit_reached", detail).with_nothing_sent().into()
-}
-
-fn flight_too_slow() -> Failed {
-    let detail = "The call's time ran out while the upstream was being asked.";
-    let failure = Failure::new(FailureKind::Timeout, "http_response_timeout", detail);
-    Failed { failure, attempts: 1 }
-}
-
-fn ended_early() -> Failed {
-    Failure::new(FailureKind::Internal, "proxy_internal_error", "The shared request ended early.").into()
 }

@@ -1,6 +1,6 @@
 //! The credential that goes into an upstream's requests: opened once for each snapshot, put in last.
 //!
-//! A stored secret is sealed with the origins it may go to. One that does not open leaves its upstream *detached*: its
+//! A stored secret is sealed with the origins it may go to, and its place in a request. One that does not open leaves its upstream *detached*: its
 //! calls are refused, never sent without it.
 
 use std::collections::HashMap;
@@ -37,8 +37,8 @@ pub struct Vault<'a> {
 
 impl<'a> Vault<'a> {
     /// Secrets sealed under keys of this ring.
-    pub fn new(ring: &'a KeyRing, sealed: &'a [SealedCredential]) -> Self {
-        let sealed = sealed.iter().map(|sealed| (sealed.upstream.as_str(), sealed)).collect();
+    pub fn new(ring: &'a KeyRing, sealed: impl IntoIterator<Item = &'a SealedCredential>) -> Self {
+        let sealed = sealed.into_iter().map(|sealed| (sealed.upstream.as_str(), sealed)).collect();
         Self { ring, sealed }
     }
 
@@ -68,7 +68,7 @@ impl<'a> Vault<'a> {
 pub enum Detached {
     /// Nobody set it.
     Unset,
-    /// The origin it may go to is not the upstream's, or the token server's, any more.
+    /// Where it may go is not where the document sends it any more: another origin, token server or header.
     Elsewhere,
     /// The ring lacks the key it was sealed with.
     UnknownKey,
@@ -83,7 +83,9 @@ impl Detached {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unset => "no secret has been set",
-            Self::Elsewhere => "the secret was set for another origin; set it again, or take the change back",
+            Self::Elsewhere => {
+                "the secret was set for another origin or header; set it again, or take the change back"
+            }
             Self::UnknownKey => "the key ring lacks the key that the secret was sealed with",
             Self::Unreadable => "the stored secret is damaged or belongs elsewhere; set it again",
             Self::Unsendable => "the secret has characters that a header cannot hold; set it again",

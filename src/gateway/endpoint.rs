@@ -28,6 +28,7 @@ use crate::cache::CacheStatus;
 use crate::error::ProblemType;
 use crate::models::decode::quantity;
 use crate::models::principal::Principal;
+use crate::redis::Allowance;
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::{CallEnd, Trace, Traces};
 
@@ -231,6 +232,9 @@ fn admit(
     let live = gateway.upstream(name);
     let upstream = live.as_ref().map(|live| &live.upstream);
     let principal = gateway.gatekeeper.identify(&mut headers, upstream, peer, authority)?;
+    access::refuse_misplaced_in_target(
+        request.uri().path_and_query().map_or("", http::uri::PathAndQuery::as_str),
+    )?;
     let (live, target) = locate(&request, live, (name, rest))?;
     access::authorize(principal.as_deref(), &live.upstream)?;
     check_protocol(gateway, request.method(), &headers)?;
@@ -260,6 +264,7 @@ fn admit(
         received,
         below_levee,
         deadline,
+        redis: Allowance::default(),
         trace: trace.clone(),
     };
     Ok((call, body))

@@ -33,6 +33,8 @@ pub(super) enum Landing {
     Stored(Arc<Entry>, u32),
     /// The upstream answered with a server error, good for everybody who waited.
     Error(Arc<HeldAnswer>),
+    /// Memory has something now that it did not have before: look again.
+    Found,
     /// The answer was for one only: each must ask for itself.
     Alone,
     /// No attempt could answer.

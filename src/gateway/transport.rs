@@ -49,6 +49,7 @@ mod tls;
 mod wake;
 
 pub use body::{CallerBodyFailure, RequestBody, ResponseBody};
+pub use dial::Service;
 pub use failure::{BodyFailure, SendFailure, SendFailureKind, Sent};
 pub use tls::SetupFailure;
 
@@ -61,11 +62,21 @@ pub struct Network {
 }
 
 impl Network {
-    /// `allowed_cidrs` are the private ranges upstreams may resolve to, `forbidden` our own listeners and the
-    /// services we depend on. The tasks of HTTP/2 connections run on `tracker`; they end when their upstream's
-    /// [`Transport`] is dropped and its calls are over.
+    /// `allowed_cidrs` are the private ranges upstreams may resolve to, `forbidden` our own listeners. The tasks of
+    /// HTTP/2 connections run on `tracker`; they end when their upstream's [`Transport`] is dropped and its calls are
+    /// over.
     pub fn new(allowed_cidrs: Vec<IpNet>, forbidden: Vec<SocketAddr>, tracker: TaskTracker) -> Arc<Self> {
-        let border = Arc::new(Border::new(allowed_cidrs, forbidden, tracker.clone()));
+        Self::beside(Vec::new(), allowed_cidrs, forbidden, tracker)
+    }
+
+    /// The same, where no upstream may lead to one of `services` either.
+    pub fn beside(
+        services: Vec<Service>,
+        allowed_cidrs: Vec<IpNet>,
+        forbidden: Vec<SocketAddr>,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
+        let border = Arc::new(Border::new(allowed_cidrs, forbidden, services, tracker.clone()));
         Arc::new(Self { border, system_roots: Mutex::new(None), tracker })
     }
 

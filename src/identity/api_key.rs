@@ -15,7 +15,8 @@ pub const PREFIX: &str = "lvk_";
 const ID: usize = 32;
 const SECRET: usize = 43;
 const CHECKSUM: usize = 6;
-const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+/// Characters of a key. A token of ours has more.
+pub(super) const LENGTH: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A key as presented, sound in form; whether it is one that was issued only its hash can tell.

@@ -8,9 +8,10 @@ use arc_swap::ArcSwap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use self::remembered::Remembered;
+use self::remembered::{Proven, Remembered};
 use self::usage::LastUsed;
 use super::api_key::{self, Presented};
+use super::issuer::{Guest, Issuer};
 use super::token::{Claims, Refused, Tokens};
 use crate::models::principal::{Class, Principal, PrincipalKind};
 use crate::models::registration::Stored;
@@ -163,6 +164,7 @@ pub struct Known {
 /// used, so that nobody who asks has to.
 pub struct Authenticator {
     tokens: Tokens,
+    issuers: Vec<Arc<Issuer>>,
     remembered: Remembered,
     directory: ArcSwap<Directory>,
 }
@@ -170,7 +172,15 @@ pub struct Authenticator {
 impl Authenticator {
     /// Nobody is known yet.
     pub fn new(tokens: Tokens) -> Self {
-        Self { tokens, remembered: Remembered::default(), directory: ArcSwap::default() }
+        let (remembered, directory) = (Remembered::default(), ArcSwap::default());
+        Self { tokens, issuers: Vec::new(), remembered, directory }
+    }
+
+    /// The same, for whom tokens of this issuer count as well.
+    #[must_use]
+    pub fn trusting(mut self, issuer: Arc<Issuer>) -> Self {
+        self.issuers.push(issuer);
+        self
     }
 
     /// Lets new requests see `next`. One publisher at a time.
@@ -190,12 +200,31 @@ impl Authenticator {
             let presented = api_key::read(credential).ok_or(Refusal::Malformed)?;
             return self.directory.load().key(&presented, now);
         }
-        let claims = self.remembered.claims(credential, now, || self.tokens.verify(credential));
-        let claims = claims.map_err(|refused| match refused {
+        let proven = self.remembered.proven(credential, now, || self.prove(credential));
+        let proven = proven.map_err(|refused| match refused {
             Refused::Invalid => Refusal::Malformed,
             Refused::Expired => Refusal::Expired,
         })?;
-        self.directory.load().user(&claims)
+        match &*proven {
+            Proven::User(claims) => self.directory.load().user(claims),
+            Proven::Guest(guest) => self.guest(guest),
+        }
+    }
+
+    /// Ours, or else that of the first issuer that can say anything of it.
+    fn prove(&self, token: &str) -> Result<Proven, Refused> {
+        let ours = self.tokens.verify(token).map(Proven::User);
+        let theirs = self.issuers.iter().map(|issuer| issuer.verify(token).map(Proven::Guest));
+        let verdict =
+            std::iter::once(ours).chain(theirs).find(|verdict| !matches!(verdict, Err(Refused::Invalid)));
+        verdict.unwrap_or(Err(Refused::Invalid))
+    }
+
+    /// A token was verified before; its key may have been taken back since.
+    fn guest(&self, guest: &Guest) -> Result<Known, Refusal> {
+        let trusted = self.issuers.iter().any(|issuer| issuer.trusts(guest));
+        let known = Known { principal: Arc::clone(&guest.principal), key: None };
+        trusted.then_some(known).ok_or(Refusal::Unknown)
     }
 
     /// The tokens it verifies.

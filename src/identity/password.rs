@@ -25,8 +25,9 @@ const QUEUE: usize = 32;
 /// The longest wait for a turn.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// The niceness of the hashing threads: a tenth of an ordinary thread's share where they compete, and at once out of
-/// the way when a call wakes up.
+/// The niceness of the hashing threads: a tenth of an ordinary thread's share where they compete, and out of the way
+/// within a slice of the scheduler (some 3 ms since Linux 6.6) when a call wakes up on their core. The idle class would
+/// be gone at once, but gets next to nothing on a machine that is all busy: nobody could sign in to see why.
 const NICENESS: i32 = 10;
 
 /// What a check found.

@@ -100,6 +100,22 @@ fn is_ours(credential: &[u8]) -> bool {
     credential.starts_with(api_key::PREFIX.as_bytes()) || is_our_token(credential)
 }
 
+/// Whether a text that is looked at for no proof holds one all the same: a whole key, or a token of ours, between
+/// whatever characters.
+pub fn is_within(text: &[u8]) -> bool {
+    // Most headers end here: every call asks for each of them.
+    if text.len() < api_key::LENGTH {
+        return false;
+    }
+    let part = |byte: &u8| !(byte.is_ascii_alphanumeric() || b"-_.".contains(byte));
+    text.split(part).any(|piece| match piece.get(..3) {
+        Some(b"lvk") => str::from_utf8(piece).is_ok_and(|piece| api_key::read(piece).is_some()),
+        // `{"` in base64: how every JWT begins.
+        Some(b"eyJ") => is_our_token(piece),
+        _ => false,
+    })
+}
+
 /// What a JWT says of itself, believed only so far that it is not sent on.
 #[derive(Deserialize)]
 struct Said {

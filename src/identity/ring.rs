@@ -69,6 +69,11 @@ impl KeyRing {
         self.keys.iter().map(|key| key.kid.as_str())
     }
 
+    /// What the cache hashes its keys with: the same on every replica that has this ring.
+    pub fn cache_secret(&self) -> [u8; LENGTH] {
+        self.derive_current("cache")
+    }
+
     /// 32 bytes derived from one key by HKDF-SHA256 (RFC 5869) for one purpose; `None` for an unknown id.
     pub(super) fn derive(&self, kid: &str, purpose: &str) -> Option<[u8; LENGTH]> {
         self.keys.iter().find(|key| key.kid == kid).map(|key| key.derive(purpose))

@@ -78,8 +78,13 @@ impl<'a> Place<'a> {
 
     /// Reads this value as a mapping and refuses the fields it may not have.
     pub(crate) fn object(&self, fields: Fields) -> Option<Object<'a>> {
+        self.object_with(fields, None)
+    }
+
+    /// The same, with one more field that it may have, built or not elsewhere.
+    pub(crate) fn object_with(&self, fields: Fields, also: Option<&str>) -> Option<Object<'a>> {
         let entries = self.entries()?;
-        for (entry, place) in entries {
+        for (entry, place) in entries.into_iter().filter(|(entry, _)| Some(entry.name.as_str()) != also) {
             let name = entry.name.as_str();
             if let Some((_, why)) = fields.unbuilt.iter().find(|(unbuilt, _)| *unbuilt == name) {
                 place.refuse(format!("not supported yet: {why}"));

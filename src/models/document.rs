@@ -21,6 +21,7 @@ mod credentials;
 mod fallback;
 mod given;
 mod headers;
+mod location;
 mod network;
 mod operation;
 mod path_template;
@@ -33,8 +34,8 @@ mod timeout;
 mod together;
 
 pub use super::node::json::pointer_of;
-pub use given::{API, read_given};
-pub use together::{check_circles, check_together};
+pub use given::{API, read_given, read_resource};
+pub use together::{Circle, check_together, circles};
 
 /// What a deployment lets documents do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,6 +54,22 @@ pub enum Unsaid {
     Nobody,
     /// Anybody may, proved or not: for development.
     Anybody,
+}
+
+/// Where a document lives, which decides what of a cluster it may name.
+#[derive(Debug, Clone, Copy)]
+enum Home<'a> {
+    /// A file, or the API.
+    Outside,
+    /// A namespace of the cluster.
+    Namespace(&'a str),
+}
+
+impl Home<'_> {
+    /// A field that is there for custom resources only.
+    fn if_in_cluster(self, field: &str) -> Option<&str> {
+        matches!(self, Self::Namespace(_)).then_some(field)
+    }
 }
 
 const API_VERSION: &str = "levee.dev/v1alpha1";
@@ -93,6 +110,7 @@ const SPEC: Fields = Fields {
         ("hedge", settings::HEDGE),
         ("faults", settings::FAULTS),
         ("egressProxy", "upstreams are dialled directly"),
+        ("service", "only custom resources can name a service of the cluster"),
     ],
 };
 
@@ -122,23 +140,28 @@ fn document(place: &Place, rules: &Rules) -> (Option<String>, Option<Upstream>) 
     let name = metadata.and_then(|metadata| metadata.required("name", upstream_name));
     let spec = document.required("spec", |place| place.object(SPEC));
     let given = document.get("spec").map(|place| place.json()).unwrap_or_default();
-    let described = spec.and_then(|spec| specification(&spec, given, place.origin(), rules));
+    let described = spec.and_then(|spec| specification(&spec, given, place.origin(), rules, Home::Outside));
     let upstream = name.clone().zip(described).map(|(name, described)| Upstream { name, ..described });
     (name, upstream)
 }
 
 /// Everything but the name, so that a bad name hides no other fault.
-fn specification(spec: &Object, given: serde_json::Value, origin: String, rules: &Rules) -> Option<Upstream> {
+fn specification(
+    spec: &Object,
+    given: serde_json::Value,
+    origin: String,
+    rules: &Rules,
+    home: Home<'_>,
+) -> Option<Upstream> {
     let allow_cidrs = network::read(spec, rules);
-    let url =
-        spec.required("url", |place| base_url::read(place, &rules.allowed_cidrs, allow_cidrs.as_deref()));
+    let url = location::read(spec, home, &rules.allowed_cidrs, allow_cidrs.as_deref());
     let tls = spec.block("tls", network::TLS);
     let ca = tls.read("ca", network::certificates);
     let https = url.as_ref().is_none_or(|url| url.https);
     spec.contradiction("tls", &["url"], !https, || "has no effect on an http url; use https".to_owned());
     let owner = spec.read("owner", |place| place.line(128)).map(str::to_owned);
     let access = access::read(spec, rules.unsaid_access);
-    let credentials = credentials::read(spec, url.as_ref(), &rules.allowed_cidrs);
+    let credentials = credentials::read(spec, url.as_ref(), &rules.allowed_cidrs, home);
     let (policy, operations) = operation::read_all(spec);
     let policies = std::iter::once(&policy).chain(operations.iter().map(|operation| &operation.policy));
     credentials::check_headers(spec, credentials.as_ref(), policies.map(|policy| &policy.headers));

@@ -292,6 +292,8 @@ pub struct Cache {
     pub vary: Vec<HeaderName>,
     /// Largest body kept, bytes.
     pub max_object: u64,
+    /// What answers can be purged by, beside the tags they name themselves.
+    pub tags: Vec<String>,
 }
 
 /// Whose word counts for freshness.

@@ -72,6 +72,8 @@ pub enum PrincipalKind {
     User,
     /// A program, named by its service account.
     ServiceAccount,
+    /// A program in a cluster, named by namespace and name of its service account there.
+    KubernetesServiceAccount,
 }
 
 impl PrincipalKind {
@@ -80,6 +82,7 @@ impl PrincipalKind {
         match self {
             Self::User => "user",
             Self::ServiceAccount => "sa",
+            Self::KubernetesServiceAccount => "k8s",
         }
     }
 }
@@ -91,7 +94,7 @@ pub struct Principal {
     pub kind: PrincipalKind,
     /// Its identifier; stays when it is renamed.
     pub id: Uuid,
-    /// E-mail address or name of the service account.
+    /// E-mail address, name of the service account, or its namespace and name (`payments/checkout`).
     pub name: String,
     /// What it may do on the control plane; `None`: nothing.
     pub role: Option<Role>,
@@ -100,7 +103,7 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// `user:ada@example.com`, `sa:billing`: how `access.allow`, logs and the audit list name it.
+    /// `user:ada@example.com`, `sa:billing`, `k8s:payments/checkout`: how `access.allow`, logs and the audit list name it.
     pub fn subject(&self) -> String {
         format!("{}:{}", self.kind.prefix(), self.name)
     }

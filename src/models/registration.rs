@@ -73,7 +73,7 @@ pub struct UpstreamRevision {
 pub struct SealedCredential {
     /// The upstream it is for.
     pub upstream: String,
-    /// The origins it is bound to, as `models::policy::Credentials::binding` writes them.
+    /// Where it may go, as `models::policy::Credentials::binding` writes them.
     pub binding: String,
     /// Rises with each change; part of what is authenticated.
     pub version: i64,

@@ -3,6 +3,8 @@
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::user::User;
+
 /// SHA-256 of a secret of at least 32 random bytes.
 pub type SecretHash = [u8; 32];
 
@@ -26,8 +28,9 @@ pub struct NewRefreshToken {
 pub enum Rotation {
     /// It was the newest of its family, or the parent of an unused child within the grace: the child stands for it.
     Rotated {
-        /// Whose it is.
-        user: Uuid,
+        /// Whose it is, in the state under which the session counted: what is issued for it must not outlive a change
+        /// of the password that comes a moment later.
+        user: Box<User>,
         /// Its family.
         family: Uuid,
         /// When the family ends.

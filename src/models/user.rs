@@ -28,7 +28,7 @@ impl Email {
         let dotted = domain.split('.').all(|label| !label.is_empty());
         let sound =
             text.len() <= LONGEST_EMAIL && local.len() <= 64 && plain(local) && plain(domain) && dotted;
-        sound.then(|| Self { text: text.to_owned(), key: text.to_lowercase() })
+        sound.then(|| Self { text: text.to_owned(), key: folded(text) })
     }
 
     /// As its owner writes it.
@@ -40,6 +40,12 @@ impl Email {
     pub fn key(&self) -> &str {
         &self.key
     }
+}
+
+/// The same for every way to write capitals and small letters, whichever letter stands beside them: some small ones
+/// have one capital between them (`σ` and `ς`), some capitals are two letters (`ß`).
+pub fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 impl PartialEq for Email {
@@ -133,5 +139,20 @@ mod tests {
         {
             assert!(Email::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn capitals_make_no_other_address_in_any_script() {
+        for (one, other) in [
+            ("Ada@Example.com", "ada@EXAMPLE.COM"),
+            ("ÄDA@example.com", "äda@example.com"),
+            ("ΟΔΟΣ@example.com", "οδος@example.com"),
+            ("οδοσ@example.com", "οδος@example.com"),
+            ("STRASSE@example.com", "straße@example.com"),
+            ("\u{212a}im@example.com", "kim@example.com"),
+        ] {
+            assert_eq!(Email::parse(one).unwrap(), Email::parse(other).unwrap());
+        }
+        assert_ne!(Email::parse("ada@example.com"), Email::parse("äda@example.com"));
     }
 }

@@ -40,6 +40,11 @@ impl Address {
         Ok(Self { config })
     }
 
+    /// Host and port of every server that is named.
+    pub fn servers(&self) -> Vec<(String, u16)> {
+        self.config.server.hosts().iter().map(|server| (server.host.to_string(), server.port)).collect()
+    }
+
     pub(super) fn config(&self) -> Config {
         self.config.clone()
     }
@@ -113,6 +118,10 @@ mod tests {
         let cluster = config("redis-cluster://a:7000?node=b:7001&node=c:7002");
         assert!(cluster.server.is_clustered());
         assert_eq!(cluster.server.hosts().len(), 3);
+        let named = Address::parse("redis-cluster://a:7000?node=b:7001").unwrap().servers();
+        for server in [("a", 7000), ("b", 7001)] {
+            assert!(named.iter().any(|(host, port)| (host.as_str(), *port) == server), "{named:?}");
+        }
         let sentinel = config("redis-sentinel://:secret@a:26379?node=b:26379&sentinelServiceName=main");
         assert!(sentinel.server.is_sentinel());
     }

@@ -119,7 +119,7 @@ pub(super) async fn watch_over(redis: Redis) {
                     inner.presence.connected();
                     // What it says is for the breaker.
                     let _ = redis.call(PING_LIMIT, async |client| client.ping::<()>(None).await).await;
-                } else {
+                } else if inner.presence.away().is_none() {
                     inner.presence.disconnected("the connection is gone");
                 }
             }

@@ -13,6 +13,7 @@ use crate::models::principal::Actor;
 statements! {
     NOTE = "INSERT INTO audit (id, at, actor, actor_id, action, target, details, address, request) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    FORGET_REFUSED_LOGINS = "DELETE FROM audit WHERE action = 'login.refused' AND at < $1";
     LIST = "SELECT id, at, actor, actor_id, action, target, details, address, request FROM audit \
         WHERE (actor = $1 OR $1 IS NULL) AND (action = $2 OR $2 IS NULL) \
         AND ($3 = substr(action, 1, length($3)) OR $3 IS NULL) AND (target = $4 OR $4 IS NULL) \

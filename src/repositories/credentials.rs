@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::macros::{change, read, record, statements};
+use super::macros::{change, read, statements};
 use super::rows::{moment, now, plain};
 use super::{Changed, Done, Note, Store, StoreError};
 use crate::models::principal::Actor;
@@ -24,7 +24,7 @@ statements! {
     DELETE = "DELETE FROM credentials WHERE upstream = $1";
     ALL = "SELECT ", columns!(), " FROM credentials ORDER BY upstream";
     NOT_UNDER = "SELECT ", columns!(), " FROM credentials WHERE kid <> $1 ORDER BY upstream LIMIT $2";
-    REWRAP = "UPDATE credentials SET kid = $3, sealed = $4 WHERE upstream = $1 AND version = $2";
+    REWRAP = "UPDATE credentials SET kid = $3, sealed = $4 WHERE upstream = $1 AND version = $2 AND kid <> $3";
 }
 
 /// A sealed credential as a row.
@@ -115,17 +115,33 @@ impl Store {
         })
     }
 
-    /// Puts the same secret, wrapped anew, in the place of the one of that upstream and version, if it is still there.
-    pub async fn rewrap_credential(&self, credential: SealedCredential) -> Result<(), StoreError> {
-        record!(self, |tx| {
-            sqlx::query(REWRAP)
-                .bind(plain(&credential.upstream))
-                .bind(credential.version)
-                .bind(credential.kid)
-                .bind(credential.sealed)
-                .execute(&mut *tx)
-                .await?;
-            Ok(Done::Silent(()))
+    /// Puts the same secrets, wrapped anew, in the place of those of their upstreams and versions that are still there
+    /// and under another key: `credentials.rewrapped`, with how many. It raises the revision, so that no replica goes on
+    /// with, and none keeps on disk, what the retired key opens.
+    pub async fn rewrap_credentials(
+        &self,
+        credentials: Vec<SealedCredential>,
+        actor: Actor,
+    ) -> Result<Changed<u64>, StoreError> {
+        change!(self, |tx, _revision| {
+            let (mut count, mut kid) = (0, String::new());
+            for credential in credentials {
+                let rewrapped = sqlx::query(REWRAP)
+                    .bind(plain(&credential.upstream))
+                    .bind(credential.version)
+                    .bind(credential.kid.clone())
+                    .bind(credential.sealed)
+                    .execute(&mut *tx)
+                    .await?;
+                count += rewrapped.rows_affected();
+                kid = credential.kid;
+            }
+            if count == 0 {
+                return Ok(Done::Nothing(0));
+            }
+            let details = json!({ "key": kid, "credentials": count });
+            let (action, target) = ("credentials.rewrapped", "system:credentials".to_owned());
+            Ok(Done::Noted(count, Note { action, target, details, actor }))
         })
     }
 }

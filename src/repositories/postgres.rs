@@ -104,6 +104,11 @@ impl Postgres {
         PgConnection::connect_with(&self.plain).await
     }
 
+    pub(super) fn server(&self) -> Option<(String, u16)> {
+        let by_network = self.plain.get_socket().is_none() && !self.plain.get_host().starts_with('/');
+        by_network.then(|| (self.plain.get_host().to_owned(), self.plain.get_port()))
+    }
+
     pub(super) fn reachable(&self) -> bool {
         matches!(*self.pulse.borrow(), Pulse::There)
     }

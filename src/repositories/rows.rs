@@ -8,6 +8,8 @@ use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
 use time::OffsetDateTime;
 
+use crate::models::user::folded;
+
 /// Now, as rows hold it.
 pub(super) fn now() -> i64 {
     micros(OffsetDateTime::now_utc())
@@ -44,7 +46,7 @@ pub(super) fn plain(text: &str) -> String {
 
 /// A pattern for `LIKE … ESCAPE '!'` that finds `text` anywhere.
 pub(super) fn containing(text: &str) -> String {
-    let escaped = plain(text).to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let escaped = folded(&plain(text)).replace('!', "!!").replace('%', "!%").replace('_', "!_");
     format!("%{escaped}%")
 }
 

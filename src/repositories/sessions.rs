@@ -11,10 +11,13 @@ use uuid::Uuid;
 use super::macros::{change, read, record, statements};
 use super::rows::{micros, moment, now};
 use super::users::{self, set_password};
-use super::{Changed, Done, Note, Store, StoreError};
+use super::{Changed, Done, Note, Store, StoreError, audit};
 use crate::models::principal::Actor;
 use crate::models::session::{NewRefreshToken, NewReset, Rotation, SecretHash};
 use crate::models::user::User;
+
+/// The one kind of audit entry that strangers cause is kept so long: all others as long as the database.
+const REFUSED_LOGINS_KEPT: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 statements! {
     OPEN = "INSERT INTO sessions (id, user_id, epoch, created, expires) \
@@ -25,7 +28,7 @@ statements! {
         (SELECT 1 FROM sessions JOIN users ON users.id = sessions.user_id WHERE sessions.id = session_id \
         AND sessions.revoked IS NULL AND sessions.expires > $2 AND sessions.epoch = users.epoch)";
     FIND_TOKEN = "SELECT sessions.id AS family, sessions.user_id AS user_id, users.email AS email, \
-        sessions.expires AS expires, refresh_tokens.used AS used, refresh_tokens.child AS child, \
+        sessions.epoch AS epoch, sessions.expires AS expires, refresh_tokens.used AS used, refresh_tokens.child AS child, \
         (SELECT used FROM refresh_tokens AS children WHERE children.hash = refresh_tokens.child) AS child_used, \
         (sessions.revoked IS NULL AND sessions.expires > $2 AND sessions.epoch = users.epoch) AS counts \
         FROM refresh_tokens JOIN sessions ON sessions.id = refresh_tokens.session_id \
@@ -44,6 +47,7 @@ struct TokenRow {
     family: Uuid,
     user_id: Uuid,
     email: String,
+    epoch: i64,
     expires: i64,
     used: Option<i64>,
     child: Option<Vec<u8>>,
@@ -52,22 +56,36 @@ struct TokenRow {
 }
 
 impl TokenRow {
-    fn rotated(&self) -> Result<Rotation, sqlx::Error> {
-        Ok(Rotation::Rotated { user: self.user_id, family: self.family, expires: moment(self.expires)? })
+    fn rotated(&self, user: users::Row) -> Result<Rotation, sqlx::Error> {
+        let user = Box::new(User::try_from(user)?);
+        Ok(Rotation::Rotated { user, family: self.family, expires: moment(self.expires)? })
     }
 
     /// Whether it was used so shortly before that this is the same request again, and nobody has gone on from there.
     fn within_grace(&self, child: &SecretHash, now: i64, grace: Duration) -> bool {
-        let grace = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
+        let grace = u64::try_from(grace.as_micros()).unwrap_or(u64::MAX);
         self.child.as_deref() == Some(child)
             && self.child_used.is_none()
-            && self.used.is_some_and(|used| now - used <= grace)
+            // Of another replica's clock it may lie ahead.
+            && self.used.is_some_and(|used| now.abs_diff(used) <= grace)
     }
 
     fn note(&self, action: &'static str, actor: Actor) -> Note {
         let details = json!({ "session": self.family.to_string() });
         Note { action, target: format!("user:{}", self.email), details, actor }
     }
+}
+
+/// The user of a session that counts. One whose epoch was raised since the token was found has no session any more.
+macro_rules! user_of {
+    ($tx:ident, $token:expr) => {{
+        let row: Option<users::Row> = sqlx::query_as(users::IN_EPOCH)
+            .bind($token.user_id)
+            .bind($token.epoch)
+            .fetch_optional(&mut *$tx)
+            .await?;
+        row
+    }};
 }
 
 /// A refresh token with its session, if it is known.
@@ -126,13 +144,15 @@ impl Store {
             if used {
                 let keep = sqlx::query(KEEP_TOKEN).bind(child.to_vec()).bind(token.family).bind(at);
                 keep.execute(&mut *tx).await?;
-                return Ok(Done::Silent(token.rotated()?));
+                let Some(owner) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
+                return Ok(Done::Silent(token.rotated(owner)?));
             }
             if !token.counts {
                 return Ok(Done::Nothing(Rotation::Refused));
             }
             if token.within_grace(&child, at, grace) {
-                return Ok(Done::Nothing(token.rotated()?));
+                let Some(owner) = user_of!(tx, token) else { return Ok(Done::Nothing(Rotation::Refused)) };
+                return Ok(Done::Nothing(token.rotated(owner)?));
             }
             sqlx::query(REVOKE).bind(token.family).bind(at).execute(&mut *tx).await?;
             let reused = Rotation::Reused { user: token.user_id, family: token.family };
@@ -187,13 +207,16 @@ impl Store {
         Ok(redeemed.value.map(|value| Changed { value, revision }))
     }
 
-    /// Forgets what expired before now: refresh tokens, resets. How many rows.
+    /// Forgets what expired before now: refresh tokens, resets, and notes of refused logins that are older than
+    /// 90 days. How many rows.
     pub async fn forget_expired_sessions(&self) -> Result<u64, StoreError> {
         record!(self, |tx| {
             let at = now();
+            let noted = at - REFUSED_LOGINS_KEPT.as_micros() as i64;
+            let noted = sqlx::query(audit::FORGET_REFUSED_LOGINS).bind(noted).execute(&mut *tx).await?;
             let sessions = sqlx::query(FORGET_SESSIONS).bind(at).execute(&mut *tx).await?.rows_affected();
             let resets = sqlx::query(FORGET_EXPIRED_RESETS).bind(at).execute(&mut *tx).await?.rows_affected();
-            Ok(Done::Silent(sessions + resets))
+            Ok(Done::Silent(sessions + resets + noted.rows_affected()))
         })
     }
 

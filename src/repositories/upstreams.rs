@@ -26,6 +26,10 @@ statements! {
     DELETE_OVERRIDES = "DELETE FROM breaker_overrides WHERE upstream = $1";
     REMEMBER = "INSERT INTO upstream_revisions (name, revision, action, spec, at, by_whom) \
         VALUES ($1, $2, $3, $4, $5, $6)";
+    // Of each name the newest 200 changes are kept: a program that changes its upstream every minute must not fill the
+    // database.
+    FORGET_HISTORY = "DELETE FROM upstream_revisions WHERE name = $1 AND revision < (SELECT min(revision) FROM \
+        (SELECT revision FROM upstream_revisions WHERE name = $1 ORDER BY revision DESC LIMIT 200) AS newest)";
     HISTORY = "SELECT name, revision, action, spec, at, by_whom FROM upstream_revisions WHERE name = $1 \
         AND (revision < $2 OR $2 IS NULL) ORDER BY revision DESC LIMIT $3";
     REVISION = "SELECT name, revision, action, spec, at, by_whom FROM upstream_revisions \
@@ -94,7 +98,7 @@ macro_rules! found {
     }};
 }
 
-/// Adds to an upstream's history.
+/// Adds to an upstream's history, and forgets what is too old in it.
 macro_rules! remember {
     ($tx:ident, $name:expr, $revision:expr, $action:expr, $spec:expr, $at:expr, $actor:expr) => {
         sqlx::query(REMEMBER)
@@ -105,12 +109,14 @@ macro_rules! remember {
             .bind($at)
             .bind(plain(&$actor.subject))
             .execute(&mut *$tx)
-            .await?
+            .await?;
+        sqlx::query(FORGET_HISTORY).bind(&$name).execute(&mut *$tx).await?
     };
 }
 
 impl Store {
-    /// Registers an upstream: `upstream.created`. `Conflict::UpstreamName` when the name is taken.
+    /// Registers an upstream: `upstream.created`. `Conflict::UpstreamName` when the name is taken. It begins without a
+    /// credential and unforced, whatever was kept for another upstream of that name.
     pub async fn create_upstream(
         &self,
         name: String,
@@ -120,6 +126,10 @@ impl Store {
         let name = plain(&name);
         change!(self, |tx, revision| {
             let at = now();
+            // Left by another upstream of this name, of a file perhaps: this one has been given neither.
+            for statement in [DELETE_CREDENTIAL, DELETE_OVERRIDES] {
+                sqlx::query(statement).bind(&name).execute(&mut *tx).await?;
+            }
             let row: Row = sqlx::query_as(INSERT)
                 .bind(&name)
                 .bind(Document(spec.clone()))
@@ -189,7 +199,8 @@ impl Store {
         })
     }
 
-    /// The history of a name, the newest first; the key is the revision. Empty when there never was one.
+    /// The history of a name, its newest 200 entries at most, the newest first; the key is the revision. Empty when there
+    /// never was one.
     pub async fn upstream_revisions(
         &self,
         name: String,

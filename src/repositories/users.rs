@@ -8,7 +8,7 @@ use super::rows::{containing, moment, now, plain, word};
 use super::{Changed, Conflict, Done, Note, Store, StoreError};
 use crate::models::page::{Page, PageRequest};
 use crate::models::principal::{Actor, Role};
-use crate::models::user::{Email, NewUser, User, UserChange, UserFilter};
+use crate::models::user::{Email, NewUser, User, UserChange, UserFilter, folded};
 
 macro_rules! columns {
     () => {
@@ -21,6 +21,7 @@ statements! {
         updated, version) VALUES ($1, $2, $3, $4, $5, $6, $7, FALSE, 0, $8, $8, 1) RETURNING ", columns!();
     COUNT = "SELECT count(*) FROM users";
     BY_ID = "SELECT ", columns!(), " FROM users WHERE id = $1";
+    IN_EPOCH = "SELECT ", columns!(), " FROM users WHERE id = $1 AND epoch = $2 AND NOT disabled";
     FOR_LOGIN = "SELECT ", columns!(), ", password_hash FROM users WHERE email_key = $1";
     PASSWORD_HASH = "SELECT password_hash FROM users WHERE id = $1";
     LIST = "SELECT ", columns!(), " FROM users WHERE (role = $1 OR $1 IS NULL) AND (disabled = $2 OR $2 IS NULL) \
@@ -47,7 +48,7 @@ macro_rules! insert {
             .bind(new.email.as_str().to_owned())
             .bind(new.email.key().to_owned())
             .bind(plain(&new.name))
-            .bind(plain(&new.name.to_lowercase()))
+            .bind(plain(&folded(&new.name)))
             .bind(new.password_hash)
             .bind(new.role.as_str())
             .bind(now())
@@ -239,7 +240,7 @@ impl Store {
             let row: Row = sqlx::query_as(UPDATE)
                 .bind(id)
                 .bind(plain(&next.name))
-                .bind(plain(&next.name.to_lowercase()))
+                .bind(plain(&folded(&next.name)))
                 .bind(next.role.as_str())
                 .bind(next.disabled)
                 .bind(next.epoch)

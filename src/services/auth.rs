@@ -126,11 +126,7 @@ impl AuthService {
         let child = opaque::child(&self.parts.ring, presented).zip(opaque::hash(presented));
         let ((refresh, child), hash) = child.ok_or_else(|| refused(AuthFailure::Refresh))?;
         match self.parts.store.rotate_session(hash, child, GRACE, actor).await? {
-            Rotation::Rotated { user, .. } => match self.parts.store.user(user).await {
-                Ok(user) if !user.disabled => self.session(&user, refresh).await,
-                Ok(_) | Err(StoreError::NotFound) => Err(refused(AuthFailure::Refresh)),
-                Err(error) => Err(error.into()),
-            },
+            Rotation::Rotated { user, .. } => self.session(&user, refresh).await,
             Rotation::Reused { user, family } => {
                 tracing::warn!(%user, %family, "a refresh token was used twice; its session is revoked");
                 Err(refused(AuthFailure::Reuse))

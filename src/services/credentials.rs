@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::demand;
-use super::publication::Publisher;
+use super::publication::{Publisher, Source};
 use crate::error::Failure;
 use crate::gateway::credentials::FIELD;
 use crate::identity::envelope::{self, Context, Sealed};
@@ -41,20 +41,23 @@ impl CredentialsService {
         Self { store, publisher, ring }
     }
 
-    /// Keeps the secret of an upstream, bound to the origins its document names now.
+    /// Keeps the secret of an upstream, bound to where its document says that it goes now. `expected` is the revision the
+    /// writer read, so that nobody changes the document meanwhile and has the secret bound elsewhere; `None` binds it to
+    /// whatever is there.
     pub async fn put(
         &self,
         principal: &Principal,
         actor: Actor,
         upstream: String,
         secret: SecretString,
+        expected: Option<u64>,
     ) -> Result<(), Failure> {
         demand(principal, Role::Admin)?;
         // It ends up in a header, or in a form; in neither is one of these meant.
         if secret.expose_secret().chars().any(char::is_control) {
             return Err(Failure::invalid("/secret", "must be one line without control characters"));
         }
-        let binding = self.binding(&upstream)?;
+        let binding = self.binding(&upstream, expected)?;
         for _ in 0..TRIES {
             let version = self.store.next_credential_version(upstream.clone()).await?;
             let sealed = envelope::seal(&self.ring, context(&upstream, &binding, version), &secret);
@@ -115,35 +118,48 @@ impl CredentialsService {
             let kid = self.ring.current().to_owned();
             let found = self.store.credentials_not_under(kid, REWRAP_AT_ONCE).await?;
             let full = found.len() == REWRAP_AT_ONCE as usize;
-            let before = count;
-            for credential in found {
-                let upstream = credential.upstream.clone();
-                match self.wrapped(credential) {
-                    Ok(credential) => {
-                        self.store.rewrap_credential(credential).await?;
-                        count += 1;
-                    }
-                    Err(error) => tracing::error!(upstream, %error, "a credential cannot be wrapped anew"),
-                }
+            let wrapped: Vec<_> = found.into_iter().filter_map(|kept| self.wrapped(kept)).collect();
+            if wrapped.is_empty() {
+                return Ok(count);
             }
-            // A whole batch of what cannot be opened would come back for ever.
-            if !full || count == before {
+            let rewrapped = self.store.rewrap_credentials(wrapped, Actor::system("rotation")).await?;
+            count += rewrapped.value;
+            // A batch of what cannot be opened, or what another replica was faster with, would come back for ever.
+            if !full || rewrapped.value == 0 {
                 return Ok(count);
             }
         }
     }
 
-    fn wrapped(&self, credential: SealedCredential) -> Result<SealedCredential, envelope::OpenError> {
+    fn wrapped(&self, credential: SealedCredential) -> Option<SealedCredential> {
         let sealed = Sealed { kid: credential.kid.clone(), bytes: credential.sealed.clone() };
         let context = context(&credential.upstream, &credential.binding, credential.version);
-        let sealed = envelope::rewrap(&self.ring, context, &sealed)?;
-        Ok(SealedCredential { kid: sealed.kid, sealed: sealed.bytes, ..credential })
+        match envelope::rewrap(&self.ring, context, &sealed) {
+            Ok(sealed) => Some(SealedCredential { kid: sealed.kid, sealed: sealed.bytes, ..credential }),
+            Err(error) => {
+                let upstream = credential.upstream;
+                tracing::error!(upstream, %error, "a credential cannot be wrapped anew");
+                None
+            }
+        }
     }
 
-    fn binding(&self, name: &str) -> Result<String, Failure> {
+    fn binding(&self, name: &str, expected: Option<u64>) -> Result<String, Failure> {
         let published = self.publisher.published();
         let entry = published.merged.entries.get(name);
         let entry = entry.ok_or_else(|| Failure::not_found(format!("There is no upstream \"{name}\".")))?;
+        if let Some(resource) = entry.resource.as_ref().filter(|resource| resource.names_secret) {
+            return Err(Failure::conflict(format!(
+                "The credential of upstream \"{name}\" comes from the Secret that {} names. Change it there.",
+                resource.id
+            )));
+        }
+        // One of a file has no revision: who may write the file may send the secret anywhere.
+        let revision = entry.registration.as_ref().filter(|_| entry.source == Source::Api);
+        let revision = revision.map(|registration| registration.revision);
+        if expected.is_some() && revision.is_some() && expected != revision {
+            return Err(StoreError::Stale.into());
+        }
         let upstream = entry.upstream.as_ref();
         let binding =
             upstream.and_then(|upstream| Some(upstream.credentials.as_ref()?.binding(&upstream.url)));

@@ -19,23 +19,30 @@ use crate::gateway::credentials::Vault;
 use crate::gateway::snapshot::{Snapshot, Surroundings};
 use crate::identity::directory::{Authenticator, Directory};
 use crate::identity::ring::KeyRing;
+use crate::models::custom_resource::CustomResource;
 use crate::models::policy::Upstream;
 use crate::models::registration::Stored;
 use crate::repositories::{PoolReading, SchemaError, Store};
 use crate::services::upstreams::UpstreamFiles;
 
+/// Keeping what is in force.
+mod keeping;
 /// The state on disk.
 pub mod kept;
 /// Three sources become one set.
 mod merge;
 /// Breakers that people forced.
 mod overrides;
+/// Upstreams of the cluster.
+mod resources;
 
-pub use merge::{Entry, Merged, Source};
+pub use merge::{Entry, Merged, ResourceReport, Source};
+pub use resources::{KeptResource, SecretStanding};
 
-use kept::KeptState;
+use kept::{Kept, KeptState};
 use merge::Documents;
 use overrides::Overrides;
+use resources::Resources;
 
 /// How often the database is asked whether it has changed.
 const ASK_EVERY: Duration = Duration::from_millis(500);
@@ -45,9 +52,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A writer waits no longer for its own change to be in force here.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// The kept state is written at most this often.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// What the publisher works on.
 pub struct Parts {
@@ -78,8 +82,8 @@ pub struct Publisher {
     schema_checked: AtomicBool,
     /// Since when the database is away, and why.
     away: Mutex<Option<Away>>,
-    /// The revision on disk.
-    kept: Mutex<Option<u64>>,
+    /// What is on disk.
+    kept: Mutex<Option<Kept>>,
 }
 
 /// What is remembered from one publication to the next.
@@ -88,6 +92,9 @@ struct Turn {
     files: Arc<Vec<Upstream>>,
     documents: Documents,
     overrides: Overrides,
+    resources: Resources,
+    /// Upstreams of the cluster count here: some were told, or there are none.
+    in_cluster: bool,
 }
 
 /// What is in force.
@@ -99,6 +106,8 @@ pub struct Published {
     pub from_disk: bool,
     /// Every upstream, and what is wrong with those that are not in force.
     pub merged: Merged,
+    /// Upstreams of the cluster, as they are kept on disk; none where no cluster is asked.
+    pub resources: Option<Arc<Vec<KeptResource>>>,
 }
 
 /// The database cannot be reached.
@@ -110,9 +119,27 @@ pub struct Away {
     pub reason: String,
 }
 
+/// What is another one than before.
+#[derive(Default)]
+struct Change {
+    files: Option<Vec<Upstream>>,
+    reading: Option<Reading>,
+    resources: Option<Vec<CustomResource>>,
+}
+
+impl Change {
+    fn of_files(files: Vec<Upstream>) -> Self {
+        Self { files: Some(files), ..Self::default() }
+    }
+
+    fn of_database(reading: Reading) -> Self {
+        Self { reading: Some(reading), ..Self::default() }
+    }
+}
+
 /// What the database said, and where that was read.
 struct Reading {
-    stored: Stored,
+    stored: Arc<Stored>,
     from_disk: bool,
 }
 
@@ -138,8 +165,8 @@ impl Publisher {
         loop {
             match self.parts.store.stored().await {
                 Ok(stored) => {
-                    let reading = Reading { stored, from_disk: false };
-                    return self.publish(Some(files), Some(reading)).await;
+                    let reading = Some(Reading { stored: Arc::new(stored), from_disk: false });
+                    return self.publish(Change { reading, ..Change::of_files(files) }).await;
                 }
                 Err(error) => self.note_away(&SchemaError::Store(error)),
             }
@@ -148,9 +175,10 @@ impl Publisher {
     }
 
     /// Publishes for the first time, with what was kept on disk. The database is asked on.
-    pub async fn load_kept(self: &Arc<Self>, stored: Stored) -> Result<(), Vec<String>> {
+    pub async fn load_kept(self: &Arc<Self>, stored: Arc<Stored>) -> Result<(), Vec<String>> {
         let files = self.read_files().await?;
-        self.publish(Some(files), Some(Reading { stored, from_disk: true })).await
+        let reading = Some(Reading { stored, from_disk: true });
+        self.publish(Change { reading, ..Change::of_files(files) }).await
     }
 
     /// Publishes again whenever files or the database change, until `stop`.
@@ -187,9 +215,26 @@ impl Publisher {
         self.parts.store.pools()
     }
 
-    /// The revision that was kept on disk last.
-    pub fn kept(&self) -> Option<u64> {
-        *self.kept.lock()
+    /// Before anything is published: begins with what the cluster said before this process was started.
+    pub fn begin_with_kept_resources(&self, kept: &[KeptResource]) {
+        let mut turn = self.turn.lock();
+        turn.resources.begin_with(kept, self.parts.files.rules());
+        turn.in_cluster = true;
+    }
+
+    /// Before anything is published: begins with what the cluster says.
+    pub fn begin_with_resources(&self, resources: Vec<CustomResource>) {
+        let mut turn = self.turn.lock();
+        turn.resources.replace(resources, self.parts.files.rules(), &self.parts.ring);
+        turn.in_cluster = true;
+    }
+
+    /// Publishes with what the cluster says now. Nothing is an error: what is wrong with one of them concerns that one.
+    pub async fn take_resources(self: &Arc<Self>, resources: Vec<CustomResource>) {
+        let change = Change { resources: Some(resources), ..Change::default() };
+        if let Err(faults) = self.publish(change).await {
+            tracing::error!(?faults, "what the cluster says cannot take effect");
+        }
     }
 
     /// Every wrong place of a document that would be called `name`, held against all others.
@@ -225,7 +270,8 @@ impl Publisher {
             return Ok(());
         }
         let stored = store.stored().await?;
-        if let Err(faults) = self.publish(None, Some(Reading { stored, from_disk: false })).await {
+        let change = Change::of_database(Reading { stored: Arc::new(stored), from_disk: false });
+        if let Err(faults) = self.publish(change).await {
             tracing::error!(?faults, "what is stored cannot take effect");
         }
         Ok(())
@@ -241,7 +287,7 @@ impl Publisher {
             let taken = match changed.await {
                 Ok(false) => Ok(()),
                 Ok(true) => match self.read_files().await {
-                    Ok(files) => self.publish(Some(files), None).await,
+                    Ok(files) => self.publish(Change::of_files(files)).await,
                     Err(faults) => Err(faults),
                 },
                 Err(panicked) => Err(vec![format!("looking at them failed: {panicked}")]),
@@ -259,31 +305,28 @@ impl Publisher {
         read.inspect_err(|faults| self.parts.files.refused(faults))
     }
 
-    /// Makes everything anew, with new files, a new state of the database, or both.
-    async fn publish(
-        self: &Arc<Self>,
-        files: Option<Vec<Upstream>>,
-        reading: Option<Reading>,
-    ) -> Result<(), Vec<String>> {
+    /// Makes everything anew, with what has changed.
+    async fn publish(self: &Arc<Self>, change: Change) -> Result<(), Vec<String>> {
         let publisher = Arc::clone(self);
-        let done = tokio::task::spawn_blocking(move || publisher.publish_now(files, reading)).await;
+        let done = tokio::task::spawn_blocking(move || publisher.publish_now(change)).await;
         done.unwrap_or_else(|panicked| Err(vec![format!("publishing failed: {panicked}")]))
     }
 
-    fn publish_now(
-        &self,
-        new_files: Option<Vec<Upstream>>,
-        reading: Option<Reading>,
-    ) -> Result<(), Vec<String>> {
-        let mut turn = self.turn.lock();
-        let before = self.published();
-        let from_files = new_files.is_some();
-        let files = new_files.map_or_else(|| Arc::clone(&turn.files), Arc::new);
-        let (stored, from_disk) = match reading {
-            Some(reading) => (Arc::new(reading.stored), reading.from_disk),
+    fn publish_now(&self, change: Change) -> Result<(), Vec<String>> {
+        let mut guard = self.turn.lock();
+        let turn = &mut *guard;
+        let (before, rules) = (self.published(), self.parts.files.rules());
+        let from_files = change.files.is_some();
+        let files = change.files.map_or_else(|| Arc::clone(&turn.files), Arc::new);
+        let (stored, from_disk) = match change.reading {
+            Some(reading) => (reading.stored, reading.from_disk),
             None => (Arc::clone(&before.stored), before.from_disk),
         };
-        let mut merged = Merged::of(&files, &stored.upstreams, &mut turn.documents, self.parts.files.rules());
+        if let Some(resources) = change.resources {
+            turn.resources.replace(resources, rules, &self.parts.ring);
+        }
+        let documents = &mut turn.documents;
+        let mut merged = Merged::of(&turn.resources, &files, &stored.upstreams, documents, rules);
         let compiled = self.compile(&mut merged, &stored);
         let snapshot = compiled.inspect_err(|faults| {
             if from_files {
@@ -300,45 +343,22 @@ impl Publisher {
         }
         merged.tell_what_is_new(&before.merged);
         turn.files = files;
-        self.published.send_replace(Arc::new(Published { stored, from_disk, merged }));
+        turn.resources.note_good(&merged);
+        let resources = turn.in_cluster.then(|| Arc::new(turn.resources.to_keep()));
+        self.published.send_replace(Arc::new(Published { stored, from_disk, merged, resources }));
         tracing::info!(revision, upstreams = count, "upstreams in force");
         Ok(())
     }
 
-    /// An upstream of the API that cannot be built is left out; one of a file keeps the whole from taking effect.
+    /// An upstream that cannot be built is left out; one of a file keeps the whole from taking effect.
     fn compile(&self, merged: &mut Merged, stored: &Stored) -> Result<Snapshot, Vec<String>> {
         loop {
             let upstreams = merged.in_force().cloned().collect();
             let previous = self.parts.gateway.snapshot();
-            let vault = Vault::new(&self.parts.ring, &stored.credentials);
+            let vault = Vault::new(&self.parts.ring, merged.credentials(stored));
             match Snapshot::compile(stored.revision, upstreams, &vault, &previous, &self.parts.around) {
                 Ok(snapshot) => return Ok(snapshot),
                 Err(unbuilt) => merged.leave_out(&unbuilt)?,
-            }
-        }
-    }
-
-    /// Keeps on disk what the database said last.
-    async fn keep(self: &Arc<Self>) {
-        if self.parts.kept.is_none() {
-            return;
-        }
-        let mut changes = self.published.subscribe();
-        loop {
-            let now = Arc::clone(&changes.borrow_and_update());
-            if !now.from_disk && self.kept() != Some(now.stored.revision) {
-                let (publisher, stored) = (Arc::clone(self), Arc::clone(&now.stored));
-                let revision = stored.revision;
-                let write = move || publisher.parts.kept.as_ref().map(|kept| kept.write(&stored));
-                match tokio::task::spawn_blocking(write).await {
-                    Ok(Some(Err(error))) => tracing::error!(%error, "the snapshot cannot be kept on disk"),
-                    Err(panicked) => tracing::error!(%panicked, "keeping the snapshot on disk failed"),
-                    Ok(_) => *self.kept.lock() = Some(revision),
-                }
-                tokio::time::sleep(KEEP_EVERY).await;
-            }
-            if changes.changed().await.is_err() {
-                return;
             }
         }
     }

@@ -16,6 +16,7 @@ use self::shared::Asks;
 use crate::error::Failure;
 use crate::identity::ring::KeyRing;
 use crate::models::principal::{Class, Principal};
+use crate::models::user::folded;
 use crate::redis::Redis;
 use crate::telemetry::metrics::{Metrics, RateLimit};
 
@@ -165,7 +166,7 @@ impl RateLimits {
 impl Held {
     /// Spelling makes no other account: e-mail addresses are unique regardless of case.
     fn pair(&self, account: &str, address: Option<IpAddr>) -> Client {
-        let pair = format!("{:032x} {}", network(address), account.trim().to_lowercase());
+        let pair = format!("{:032x} {}", network(address), folded(account.trim()));
         Client(RateLimit::AuthFailures, self.ring.pseudonym("accounts under a rate limit", &pair))
     }
 

@@ -1,4 +1,4 @@
-//! Upstreams over the API: registered, replaced, rolled back, taken away; those of files are shown.
+//! Upstreams over the API: registered, replaced, rolled back, taken away; those of files and of the cluster are shown.
 //!
 //! Reading asks what is in force, so it works while the database is away. A write ends when it is in force here.
 
@@ -14,12 +14,22 @@ use crate::models::principal::{Actor, Principal, Role};
 use crate::models::registration::{Registration, RevisionAction, UpstreamRevision};
 use crate::repositories::{Changed, Store, StoreError};
 
+/// The API has an operation at the path of an upstream of this name, so nobody could read, change or delete it.
+const RESERVED: &str = "validate";
+
 /// Where a document comes from, and which state of it this is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provenance {
     /// A watched file, which alone can change it.
     File {
         /// File and line.
+        place: String,
+        /// The revision of an upstream of the same name that came over the API and does not count.
+        hides: Option<u64>,
+    },
+    /// An Upstream of the cluster, which alone can change it.
+    CustomResource {
+        /// Namespace and name.
         place: String,
         /// The revision of an upstream of the same name that came over the API and does not count.
         hides: Option<u64>,
@@ -35,7 +45,7 @@ pub enum CredentialState {
     Missing,
     /// It is added to calls.
     Attached,
-    /// It was set for another origin and goes nowhere until it is set again.
+    /// It was set for another origin or header and goes nowhere until it is set again.
     Detached,
 }
 
@@ -96,7 +106,7 @@ impl RegistrationsService {
     pub fn validate(&self, principal: &Principal, name: &str, spec: &Value) -> Result<Vec<Fault>, Failure> {
         demand(principal, Role::Viewer)?;
         let mut faults = self.publisher.judge(name, spec).err().unwrap_or_default();
-        if let Some(place) = self.file_of(name) {
+        if let Some(place) = self.elsewhere(name) {
             let detail = format!("this upstream is defined at {place}, which hides what the API stores");
             faults.push(Fault { pointer: "/name".to_owned(), detail });
         }
@@ -112,7 +122,10 @@ impl RegistrationsService {
         spec: Value,
     ) -> Result<UpstreamReport, Failure> {
         demand(principal, Role::Operator)?;
-        self.refuse_of_file(&name)?;
+        if name == RESERVED {
+            return Err(Failure::invalid("/name", "is where documents are judged; take another"));
+        }
+        self.refuse_of_elsewhere(&name)?;
         self.publisher.judge(&name, &spec).map_err(Failure::invalid_at)?;
         let changed = self.store.create_upstream(name, spec, actor).await?;
         Ok(self.in_force(changed).await)
@@ -128,7 +141,7 @@ impl RegistrationsService {
         expected: Option<u64>,
     ) -> Result<UpstreamReport, Failure> {
         demand(principal, Role::Operator)?;
-        self.refuse_of_file(&name)?;
+        self.refuse_of_elsewhere(&name)?;
         self.refuse_unknown(&name).await?;
         self.publisher.judge(&name, &spec).map_err(Failure::invalid_at)?;
         self.put(name, spec, expected, RevisionAction::Replaced, actor).await
@@ -144,7 +157,7 @@ impl RegistrationsService {
         expected: Option<u64>,
     ) -> Result<UpstreamReport, Failure> {
         demand(principal, Role::Operator)?;
-        self.refuse_of_file(&name)?;
+        self.refuse_of_elsewhere(&name)?;
         self.refuse_unknown(&name).await?;
         let missing = || Failure::invalid("/revision", "is not in the history of this upstream");
         let earlier = match self.store.upstream_revision(name.clone(), revision).await {
@@ -165,7 +178,7 @@ impl RegistrationsService {
         expected: Option<u64>,
     ) -> Result<(), Failure> {
         demand(principal, Role::Operator)?;
-        self.refuse_of_file(&name)?;
+        self.refuse_of_elsewhere(&name)?;
         let leaning = self.publisher.published().merged.leaning_on(&name);
         if !leaning.is_empty() {
             let leaning = leaning.join(", ");
@@ -226,17 +239,17 @@ impl RegistrationsService {
     }
 
     fn report(&self, name: &str, entry: &Entry) -> UpstreamReport {
-        let spec = match (&entry.upstream, &entry.registration) {
-            (Some(upstream), _) => Value::clone(&upstream.spec),
-            (None, Some(registration)) => registration.spec.clone(),
-            (None, None) => Value::Null,
+        let spec = match (&entry.upstream, &entry.resource, &entry.registration) {
+            (Some(upstream), ..) => Value::clone(&upstream.spec),
+            (None, Some(resource), _) => Value::clone(&resource.spec),
+            (None, None, Some(registration)) => registration.spec.clone(),
+            (None, None, None) => Value::Null,
         };
-        let provenance = match (entry.source, &entry.registration, &entry.upstream) {
-            (Source::Api, Some(registration), _) => Provenance::Api(Box::new(registration.clone())),
-            (_, hidden, upstream) => Provenance::File {
-                place: upstream.as_ref().map(|upstream| upstream.origin.clone()).unwrap_or_default(),
-                hides: hidden.as_ref().map(|hidden| hidden.revision),
-            },
+        let hides = entry.registration.as_ref().map(|hidden| hidden.revision);
+        let provenance = match (entry.source, &entry.registration) {
+            (Source::Api, Some(registration)) => Provenance::Api(Box::new(registration.clone())),
+            (Source::CustomResource, _) => Provenance::CustomResource { place: entry.place(), hides },
+            _ => Provenance::File { place: entry.place(), hides },
         };
         UpstreamReport {
             name: name.to_owned(),
@@ -252,8 +265,7 @@ impl RegistrationsService {
         let upstream = entry.upstream.as_ref()?;
         let binding = upstream.credentials.as_ref()?.binding(&upstream.url);
         let published = self.publisher.published();
-        let mut kept = published.stored.credentials.iter();
-        Some(match kept.find(|credential| credential.upstream == name) {
+        Some(match published.merged.credential(name, &published.stored) {
             None => CredentialState::Missing,
             Some(credential) if credential.binding == binding => CredentialState::Attached,
             Some(_) => CredentialState::Detached,
@@ -264,14 +276,15 @@ impl RegistrationsService {
         self.publisher.published().merged.entries.contains_key(name)
     }
 
-    fn file_of(&self, name: &str) -> Option<String> {
+    /// Where it is defined, when that is not the API.
+    fn elsewhere(&self, name: &str) -> Option<String> {
         let published = self.publisher.published();
-        let entry = published.merged.entries.get(name).filter(|entry| entry.source == Source::File)?;
-        entry.upstream.as_ref().map(|upstream| upstream.origin.clone())
+        let entry = published.merged.entries.get(name).filter(|entry| entry.source != Source::Api)?;
+        Some(entry.place())
     }
 
-    fn refuse_of_file(&self, name: &str) -> Result<(), Failure> {
-        let Some(place) = self.file_of(name) else { return Ok(()) };
+    fn refuse_of_elsewhere(&self, name: &str) -> Result<(), Failure> {
+        let Some(place) = self.elsewhere(name) else { return Ok(()) };
         Err(Failure::conflict(format!("Upstream \"{name}\" is defined at {place}. Change it there.")))
     }
 

@@ -199,7 +199,7 @@ fn refuse_key(name: &str, life: Option<Duration>) -> Result<(), Failure> {
         refuse("/name", "must be 1 to 200 characters on one line".to_owned());
     }
     if life.is_some_and(|life| life.is_zero() || life > LONGEST_LIFE) {
-        refuse("/expiresIn", format!("must be 1 to {} seconds", LONGEST_LIFE.as_secs()));
+        refuse("/expiresIn", format!("must be at most {} days", LONGEST_LIFE.as_secs() / 86_400));
     }
     if faults.is_empty() { Ok(()) } else { Err(Failure::invalid_at(faults)) }
 }

@@ -11,12 +11,21 @@ use crate::error::Failure;
 use crate::models::page::{Page, PageRequest};
 use crate::models::principal::{Actor, Principal, Role};
 use crate::models::user::{User, UserChange, UserFilter};
-use crate::repositories::{Store, StoreError};
+use crate::repositories::{Changed, Store, StoreError};
 
 /// The same without asking who asks: for the command line and the start.
 mod accounts;
 
 pub use accounts::{Accounts, Person};
+
+/// A user after a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedUser {
+    /// As they are now.
+    pub user: User,
+    /// The revision the change made.
+    pub revision: u64,
+}
 
 /// Manages users.
 #[derive(Clone)]
@@ -50,11 +59,10 @@ impl UsersService {
         person: Person,
         password: Option<SecretString>,
         actor: Actor,
-    ) -> Result<User, Failure> {
+    ) -> Result<ChangedUser, Failure> {
         demand(principal, Role::Admin)?;
         let created = self.accounts.create(person, password, actor).await?;
-        self.publisher.reached(created.revision).await;
-        Ok(created.value)
+        Ok(self.in_force(created).await)
     }
 
     /// One user.
@@ -71,14 +79,13 @@ impl UsersService {
         change: UserChange,
         expected: Option<i64>,
         actor: Actor,
-    ) -> Result<User, Failure> {
+    ) -> Result<ChangedUser, Failure> {
         demand(principal, Role::Admin)?;
         if let Some(why) = change.name.as_deref().and_then(accounts::refuse_name) {
             return Err(Failure::invalid("/name", why));
         }
         let changed = self.store.update_user(id, change, expected, actor).await.map_err(explained)?;
-        self.publisher.reached(changed.revision).await;
-        Ok(changed.value)
+        Ok(self.in_force(changed).await)
     }
 
     /// Deletes a user with all sessions. `expected` is the version the caller read.
@@ -93,6 +100,11 @@ impl UsersService {
         let deleted = self.store.delete_user(id, expected, actor).await.map_err(explained)?;
         self.publisher.reached(deleted.revision).await;
         Ok(())
+    }
+
+    async fn in_force(&self, changed: Changed<User>) -> ChangedUser {
+        self.publisher.reached(changed.revision).await;
+        ChangedUser { user: changed.value, revision: changed.revision }
     }
 }
 

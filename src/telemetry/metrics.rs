@@ -20,6 +20,7 @@ mod counts;
 mod exemplars;
 mod exposition;
 mod families;
+mod issuers;
 mod labels;
 mod problems;
 mod readings;
@@ -27,18 +28,21 @@ mod upstream;
 mod upstreams;
 
 pub use exposition::Format;
+pub use issuers::IssuerFetch;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
     Outcome, PreviousStop, ProbeLease, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss,
     TransitionReason,
 };
 pub use readings::{
-    BreakerReading, CacheReading, ConnectionsReading, PoolReading, QuotaReading, Readings, UpstreamReading,
+    BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, KubernetesReading,
+    PoolReading, QuotaReading, Readings, UpstreamReading,
 };
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
 use self::counts::Counts;
+use self::issuers::Issuers;
 use self::problems::Problems;
 use self::upstreams::Upstreams;
 
@@ -49,6 +53,7 @@ pub struct Metrics {
     revision: String,
     upstreams: Upstreams,
     control: ControlPlane,
+    issuers: Issuers,
     strangers: Problems,
     snapshot_revision: AtomicU64,
     snapshot_applied_ms: AtomicU64,
@@ -70,6 +75,7 @@ impl Metrics {
             revision: revision.to_owned(),
             upstreams: Upstreams::default(),
             control: ControlPlane::default(),
+            issuers: Issuers::default(),
             strangers: Problems::default(),
             snapshot_revision: AtomicU64::new(0),
             snapshot_applied_ms: AtomicU64::new(0),
@@ -154,6 +160,11 @@ impl Metrics {
         self.spans_dropped.add_many(reason, count);
     }
 
+    /// An issuer of tokens was asked for its keys.
+    pub fn issuer_fetch(&self, issuer: &'static str, result: IssuerFetch) {
+        self.issuers.fetched(issuer, result);
+    }
+
     /// Everything as one document, `readings` being the state of the components at this moment.
     pub fn render(&self, format: Format, readings: &Readings) -> String {
         let families = self.gather(readings);
@@ -167,6 +178,7 @@ impl Metrics {
         let mut gathered = collect::service(self, readings);
         gathered.extend(self.upstreams.collect(&readings.upstreams, &self.strangers));
         gathered.extend(self.control.collect());
+        gathered.extend(self.issuers.collect(&readings.issuers));
         gathered.extend(prometheus::core::Collector::collect(&self.process));
         gathered.retain(|family| !family.get_metric().is_empty());
         gathered

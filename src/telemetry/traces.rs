@@ -1,5 +1,5 @@
-//! Spans of calls and of requests to the control plane, exported by OTLP where an endpoint is set. Otherwise a [`Trace`]
-//! is empty: beginning it reads no header, and each event costs one branch.
+//! Spans of calls and of requests to the control plane, exported by OTLP where an endpoint is set. Otherwise a
+//! [`Trace`](crate::telemetry::traces::Trace) is empty: beginning it reads no header, and each event costs one branch.
 //!
 //! The decision whether to record comes first, from the caller's `traceparent` or by the sampler; a trace that is not
 //! recorded is still continued to the upstream. What is recorded is a [`SpanData`](opentelemetry_sdk::trace::SpanData) of

@@ -36,6 +36,9 @@ KINDS = {
     "gateway.networking.k8s.io/v1": "HTTPRoute",
 }
 SHORT = {"persistentvolumeclaims": ["pvc"], "configmaps": ["cm"], "services": ["svc"], "deployments": ["deploy"], "namespaces": ["ns"], "customresourcedefinitions": ["crd"]}
+# The generator of P-256: a public key that nobody signs with.
+KEY = {"kty": "EC", "use": "sig", "alg": "ES256", "kid": "here", "crv": "P-256",
+       "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}
 VERBS = "create delete deletecollection get list patch update watch".split()
 
 
@@ -275,6 +278,10 @@ class Cluster:
         groups = sorted({group for group, _ in self.kinds if "/" in group})
         if path == "/version":
             return {"major": "1", "minor": "37", "gitVersion": "v1.37.1"}
+        if path == "/.well-known/openid-configuration":
+            return {"issuer": "https://kubernetes.default.svc", "jwks_uri": f"{self.url}/openid/v1/jwks", "id_token_signing_alg_values_supported": ["ES256"]}
+        if path == "/openid/v1/jwks":
+            return {"keys": [KEY]}
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":

@@ -187,7 +187,7 @@ def readme():
 
 
 # Files of the repository that the chart carries, and where: it can only read what lies inside it.
-CARRIED = {"dashboards/*.json": "files/dashboards", "dashboards/rules/*.yaml": "files/rules"}
+CARRIED = {"helm/rights.json": "files", "openapi/*.crd.yaml": "files", "dashboards/*.json": "files/dashboards", "dashboards/rules/*.yaml": "files/rules"}
 
 
 def made():

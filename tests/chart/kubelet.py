@@ -4,6 +4,7 @@ Paths of mounts are replaced by folders in arguments, variables and ConfigMaps; 
 """
 
 import base64
+import re
 import signal
 import socket
 import subprocess
@@ -74,7 +75,13 @@ class Pod:
 
     def command(self, container):
         """Arguments and variables of one of its containers."""
-        variables = {entry["name"]: self.here(entry["value"]) for entry in container.get("env", []) if "value" in entry}
+        variables = {}
+        for entry in container.get("env", []):
+            if "value" in entry:
+                told = re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), entry["value"])
+                variables[entry["name"]] = self.here(told)
+            elif entry["valueFrom"].get("fieldRef", {}).get("fieldPath", "").startswith("metadata.name"):
+                variables[entry["name"]] = "levee"
         listeners = {"calls": "LEVEE_LISTEN", "api": "LEVEE_API_LISTEN", "ops": "LEVEE_OPS_LISTEN"}
         if container is self.spec["containers"][0]:
             variables |= {listeners[name]: f"127.0.0.1:{port}" for name, port in self.ports.items()}

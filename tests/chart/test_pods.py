@@ -151,7 +151,7 @@ def test_what_the_chart_makes_for_its_pods_goes_by_one_name(case):
 @every_case
 def test_no_name_is_taken_twice_or_too_long(case):
     rendered = chart.objects(ALL[case])
-    labels = [chart.label(document) for document in rendered]
+    labels = [(chart.label(document), document["metadata"].get("namespace")) for document in rendered]
     assert len(labels) == len(set(labels))
     long = chart.objects(ALL[case], "--set", f"fullnameOverride={'x' * 80}")
     assert max(len(document["metadata"]["name"]) for document in long if "x" * 9 in document["metadata"]["name"]) <= 63

@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -17,7 +19,7 @@ SECRETS = {
     "levee-redis": {"redis-url": os.environ.get("LEVEE_TEST_REDIS", "")},
     "levee-database": {"database-url": os.environ.get("LEVEE_TEST_POSTGRES", "")},
 }
-QUICK = ("--set", "drain.delaySeconds=1,drain.timeoutSeconds=5")
+QUICK = ("--set", "kubernetes.enabled=false,drain.delaySeconds=1,drain.timeoutSeconds=5")
 
 
 @pytest.fixture
@@ -103,3 +105,27 @@ def test_pods_on_postgres_and_redis_start_once_the_job_has_run(started, tmp_path
     for replica in replicas:
         until(lambda: 'levee_dependency_up{dependency="redis"} 1' in replica.ask("ops", "/metrics")[1], "Redis answers")
     assert [replica.stop() for replica in replicas] == [0, 0]
+
+
+def test_spans_of_a_pod_name_it_and_go_to_the_collector(started):
+    """The collector is a socket that only counts: what spans hold is tested with the program."""
+    asked = []
+
+    class Collector(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    pod, _ = started(CASES["sqlite"], "--set", QUICK[1] + f",tracing.endpoint={endpoint}")
+    pod.ask("api", "/api/v1/health")
+    assert pod.stop() == 0, pod.told()
+    assert [path for path, _ in asked][:1] == ["/v1/traces"] and b"k8s.pod.name" in asked[0][1]
+    server.shutdown()

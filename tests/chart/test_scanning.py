@@ -16,6 +16,8 @@ LET_PASS = {
     "CKV_K8S_8": "a migration and a test run to their ends: there is nothing to probe",
     "CKV_K8S_9": "a migration and a test run to their ends: there is nothing to probe",
     "CKV_K8S_40": "the user number is the user's choice (podSecurity.runAsUser), and null on OpenShift; the default is above 10000",
+    "CKV2_K8S_5": "list and watch of Secrets, in named namespaces only, asked for by name: an Upstream names them, so that no list of names can be given beforehand",
+    "CKV_K8S_35": "headers for the collector of traces: OpenTelemetry reads them from a variable only",
     "CKV2_K8S_6": "a NetworkPolicy is the user's choice (networkPolicy.enabled); pods that migrate and test live for seconds and serve nobody",
 }
 SCRIPTS = [".ci/run", "tests/setup.sh", "tests/with-servers.sh", "tests/openapi/check.sh"]

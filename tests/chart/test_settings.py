@@ -25,7 +25,14 @@ def settings_of_the_program():
 
 
 def test_every_setting_of_the_program_has_a_value_of_the_chart():
-    assert set(settings_of_the_chart()) == settings_of_the_program()
+    ours = {name for name in settings_of_the_chart() if name.startswith("LEVEE_")}
+    assert ours == settings_of_the_program()
+
+
+def test_the_variables_of_traces_are_those_the_pages_name():
+    page = (chart.ROOT / "docs" / "operations.md").read_text()
+    for name in settings_of_the_chart():
+        assert name.startswith("LEVEE_") or f"`{name}`" in page, name
 
 
 def test_every_setting_is_set_by_a_value_there_is():

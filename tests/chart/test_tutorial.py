@@ -1,7 +1,7 @@
 """docs/kubernetes.md, typed in from its top to its end in a stand-in for a cluster. What is shown must be in what is printed.
 
 Not here: Docker and kind, which are stood in for by programs that do nothing; the port-forward, for which the addresses in
-the commands are replaced; the test server in the cluster, which is one of this process, so that its address is another.
+the commands are replaced; the test server in the cluster, which is one of this process, so that `service` becomes `url`.
 """
 
 import re
@@ -10,6 +10,7 @@ import threading
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import jsonschema
 import pytest
 
 import chart
@@ -17,6 +18,7 @@ from cluster import Cluster
 from kubelet import free_port, until
 
 PAGE = chart.ROOT / "docs" / "kubernetes.md"
+HTTPBIN = ("levee.dev/v1alpha1", "upstreams", "shop", "httpbin")
 # Instead of eleven minutes.
 WAIT = "for i in $(seq 60); do curl -s http://127.0.0.1:9090/api/v1/alerts | grep -q LeveeBreakerOpen && break; sleep 0.5; done"
 STUBS = ("docker", "kind")
@@ -120,7 +122,7 @@ def terminal(tmp_path):
 
     def here(code):
         """The commands with this machine's addresses in place of the cluster's."""
-        code = code.replace("http://httpbin.shop", upstream.url).replace("httpbin.yaml", f"{tmp_path}/httpbin.yaml").replace("10.96.0.0/12", "127.0.0.0/8")
+        code = code.replace("service: { name: httpbin, port: 80 }", f"url: {upstream.url}").replace("10.96.0.0/12", "127.0.0.0/8")
         code = re.sub(r"^(kubectl .* port-forward |helm repo add |helm install watch ).*$", "true", code, flags=re.M)
         if ":9090" in code:
             code = code.replace("sleep 660", WAIT).replace("127.0.0.1:9090", f"127.0.0.1:{watching.start(cluster)}")
@@ -131,7 +133,7 @@ def terminal(tmp_path):
     def run(code):
         script = f"set -eu -o pipefail\n. {state}\n{here(code)}\nset | grep -E '^(API|JSON|TOKEN|ACCOUNT|KEY)=' >{state} || true\n"
         done = subprocess.run(["bash", "-c", script], cwd=chart.ROOT, env=variables, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}\n{cluster.outputs}"
+        assert done.returncode == 0, f"{code}\n{done.stdout}{done.stderr}\n{cluster.outputs}\n{cluster.objects.get(HTTPBIN)}"
         return done.stdout + done.stderr
 
     yield run, cluster
@@ -150,6 +152,32 @@ def test_what_the_tutorial_says_happens(terminal):
             count += 1
     assert count >= 14 and cluster.refused == []
     assert not [key for key in cluster.objects if key[2] in ("shop", "levee")], "nothing is left"
+
+
+def strict(schema):
+    """A structural schema as the API server applies it when it refuses unknown fields."""
+    schema = {key: value for key, value in schema.items() if not key.startswith("x-")}
+    if "properties" in schema:
+        schema["properties"] = {name: strict(inside) for name, inside in schema["properties"].items()}
+        schema["additionalProperties"] = False
+    elif isinstance(schema.get("additionalProperties"), dict):
+        schema["additionalProperties"] = strict(schema["additionalProperties"])
+    if "items" in schema:
+        schema["items"] = strict(schema["items"])
+    return schema
+
+
+def test_every_upstream_shown_is_good_by_the_definition():
+    text = (chart.ROOT / "openapi" / "upstream.crd.yaml").read_text()
+    schema = strict(chart.yaml.safe_load(text)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    here_documents = re.findall(r"<<'END'\n(.*?)^END$", PAGE.read_text(), re.M | re.S)
+    shown = [document for text in here_documents for document in chart.documents(text) if document["kind"] == "Upstream"]
+    assert shown
+    for document in shown:
+        faults = [fault.message for fault in jsonschema.Draft7Validator(schema).iter_errors(document["spec"])]
+        assert faults == []
+    shown[0]["spec"]["timeout"]["atempt"] = "1s"
+    assert list(jsonschema.Draft7Validator(schema).iter_errors(shown[0]["spec"]))
 
 
 def test_every_value_the_pages_set_is_a_value_of_the_chart():

@@ -148,6 +148,8 @@ CONTRADICTIONS = {
     "no such alert": ("postgres", "metrics.rules.disabledAlerts={LeveeNothing}", "there is no alert LeveeNothing"),
     "a route of no gateway": ("postgres", "httpRoute.calls.enabled=true", "httpRoute.calls.parentRefs: name the Gateway"),
     "an ingress of no host": ("postgres", "ingress.api.enabled=true", "ingress.api.hosts: name the hosts"),
+    "headers to nobody": ("postgres", "tracing.existingSecret=x", "tracing.endpoint: headers"),
+    "traces past the chart": ("postgres", "extraEnv[0].name=OTEL_TRACES_SAMPLER,extraEnv[0].value=always_off", "OTEL_TRACES_SAMPLER would overrule the chart; set tracing.sampler"),
     "a setting past the chart": ("postgres", "extraEnv[0].name=LEVEE_DRAIN_TIMEOUT,extraEnv[0].value=5m", "LEVEE_DRAIN_TIMEOUT would overrule the chart; set drain.timeoutSeconds"),
     "a secret past the chart": ("postgres", "extraEnv[0].name=LEVEE_SECRET_KEYS_FILE,extraEnv[0].value=x", "set secretKeys"),
 }

@@ -7,9 +7,11 @@ use crate::support::client::Answer;
 use crate::support::control::Api;
 use crate::support::levee::{Setup, TestApp};
 
+mod beside;
 mod commands;
 mod first_admin;
 mod passwords;
+mod prompting;
 mod resets;
 mod sessions;
 mod tokens;

@@ -150,13 +150,32 @@ async fn an_edited_origin_detaches_and_the_edit_taken_back_attaches_again() {
     let refused = world.get("/proxy/api/ok").await;
     assert!(is_missing(&refused), "{}", refused.text());
     assert_eq!((refused.header("retry-after"), refused.header("levee-attempts")), ("60", "0"));
-    assert!(refused.text().contains("set for another origin"), "{}", refused.text());
+    assert!(refused.text().contains("set for another origin or header"), "{}", refused.text());
     world.deployment.write_upstreams(&documents(&[("api", &format!("{}/v2", server.url()), fields)]));
     until("it is attached again", SOON, async || world.replica.metric(gauge).await == Some(1.0)).await;
     world.get("/proxy/api/ok").await;
     assert_eq!(server.received().last().unwrap().path(), "/v2/ok");
     assert_eq!(last(&server, "x-key").as_deref(), Some(SECRET));
     assert_eq!(thief.seen_in_all(), 0);
+}
+
+/// Nothing is sent for it, and who may call is still asked.
+#[tokio::test]
+async fn what_is_in_memory_is_still_given_while_the_credential_is_away() {
+    let server = Misbehaving::start().await;
+    let world =
+        World::with(&[("api", &server.url(), "credentials: { header: { name: X-Key, value: '{secret}' } }")])
+            .await;
+    world.set_secret("api", SECRET).await;
+    server.script("/x", [Behaviour::from(Reply::ok("x").header("Cache-Control", "max-age=60"))]);
+    assert_eq!(world.get("/proxy/api/x").await.text(), "x");
+    let gone = world.admin.send(Method::DELETE, "/api/v1/upstreams/api/credentials", None, None).await;
+    assert_eq!(gone.status, 204, "{}", gone.text());
+    let kept = world.get("/proxy/api/x").await;
+    assert_eq!((kept.text(), kept.header("levee-answer")), ("x", "cache"));
+    assert!(is_missing(&world.get("/proxy/api/other").await));
+    assert_eq!(world.replica.call("lvk_nothing", "/proxy/api/x").await.status, 401);
+    assert_eq!(server.seen_in_all(), 1);
 }
 
 #[tokio::test]

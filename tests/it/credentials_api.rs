@@ -42,6 +42,9 @@ fn seen(server: &Misbehaving) -> Option<String> {
 on_both!(
     a_secret_is_added_to_calls_and_never_read_back,
     a_secret_does_not_follow_a_changed_url,
+    a_secret_cannot_be_moved_to_where_it_could_be_read,
+    a_secret_is_set_for_the_document_that_was_read,
+    a_secret_of_a_files_upstream_is_no_others,
     only_admins_set_secrets_and_only_where_a_document_asks_for_one,
     old_keys_can_be_retired_after_a_rotation,
 );
@@ -93,6 +96,75 @@ async fn a_secret_does_not_follow_a_changed_url(deployment: Deployment) {
     assert_eq!(seen(&server).as_deref(), Some("Key s3cret-of-the-tests"));
 }
 
+/// Many upstreams send some headers back, `X-Request-Id` among them.
+async fn a_secret_cannot_be_moved_to_where_it_could_be_read(deployment: Deployment) {
+    let server = Misbehaving::start().await;
+    let (replica, admin, key) = prepared(&deployment, &server).await;
+    let operator = admin.user(&replica, "operator").await;
+    set(&admin).await;
+    let change = async |credentials: Value| {
+        let mut document = spec(&server.url());
+        document["credentials"] = credentials;
+        let body = Some(json!({ "spec": document }));
+        let changed = operator.change(Method::PUT, UPSTREAM, "*", body).await;
+        assert_eq!(changed.status, 200, "{}", changed.text());
+        changed.json()["credentials"].clone()
+    };
+    let before = server.seen_in_all();
+    for elsewhere in [
+        json!({ "header": { "name": "x-request-id", "value": "{secret}" } }),
+        json!({ "basic": { "username": "a" } }),
+        json!({ "oauth2": { "tokenUrl": server.url(), "clientId": "a" } }),
+    ] {
+        assert_eq!(change(elsewhere.clone()).await, "detached", "{elsewhere}");
+        assert_eq!(replica.call(&key, "/proxy/rates/ok").await.status, 503, "{elsewhere}");
+    }
+    assert_eq!(server.seen_in_all(), before);
+    assert_eq!(
+        change(json!({ "header": { "name": "X-API-Key", "value": "Token {secret}" } })).await,
+        "attached"
+    );
+    assert_eq!(replica.call(&key, "/proxy/rates/ok").await.status, 200);
+    assert_eq!(seen(&server).as_deref(), Some("Token s3cret-of-the-tests"));
+}
+
+/// Somebody changes the URL while an admin is about to set the secret: it must not be bound to what nobody looked at.
+async fn a_secret_is_set_for_the_document_that_was_read(deployment: Deployment) {
+    let (server, thief) = (Misbehaving::start().await, Misbehaving::start().await);
+    let (replica, admin, key) = prepared(&deployment, &server).await;
+    let read = admin.get(UPSTREAM).await.header("etag").to_owned();
+    let moved = Some(json!({ "spec": with_credentials(&thief.url()) }));
+    assert_eq!(admin.change(Method::PUT, UPSTREAM, &read, moved).await.status, 200);
+    let secret = || Some(json!({ "secret": SECRET }));
+    let late = admin.change(Method::PUT, CREDENTIALS, &read, secret()).await;
+    assert_eq!(late.status, 412, "{}", late.text());
+    assert_eq!(admin.change(Method::PUT, CREDENTIALS, "nonsense", secret()).await.status, 400);
+    assert_eq!(replica.call(&key, "/proxy/rates/ok").await.status, 503);
+    assert_eq!(thief.seen_in_all(), 0);
+    let now = admin.get(UPSTREAM).await.header("etag").to_owned();
+    for tag in [now.as_str(), "*"] {
+        assert_eq!(admin.change(Method::PUT, CREDENTIALS, tag, secret()).await.status, 204, "{tag}");
+    }
+}
+
+/// Whoever registers an upstream under the name of one that a file had is not given its secret.
+async fn a_secret_of_a_files_upstream_is_no_others(deployment: Deployment) {
+    let server = Misbehaving::start().await;
+    let document = with_credentials(&server.url());
+    deployment.write_upstreams(&format!(
+        "apiVersion: levee.dev/v1alpha1\nkind: Upstream\nmetadata: {{ name: rates }}\nspec: {document}\n"
+    ));
+    let replica = deployment.replica().await;
+    let admin = replica.admin().await;
+    set(&admin).await;
+    assert_eq!(admin.get(UPSTREAM).await.json()["credentials"], "attached");
+    deployment.write_upstreams("");
+    until("the file is gone", SOON, async || admin.get(UPSTREAM).await.status == 404).await;
+    let operator = admin.user(&replica, "operator").await;
+    register(&operator, "rates", document).await;
+    assert_eq!(admin.get(UPSTREAM).await.json()["credentials"], "missing");
+}
+
 async fn only_admins_set_secrets_and_only_where_a_document_asks_for_one(deployment: Deployment) {
     let server = Misbehaving::start().await;
     let document = with_credentials(&server.url());
@@ -142,6 +214,10 @@ async fn old_keys_can_be_retired_after_a_rotation(mut deployment: Deployment) {
         if ring.len() == 2 {
             let wrapped = |line: &String| line.contains("wrapped anew") && line.contains("\"k2\"");
             until("it is wrapped anew", SOON, async || replica.log().iter().any(wrapped)).await;
+            until("no key but the new one is needed", SOON, async || {
+                replica.status().await["credentialsByKey"] == json!({ "k2": 1 })
+            })
+            .await;
         }
         replica.stop().await;
     }

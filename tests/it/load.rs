@@ -6,6 +6,8 @@
 #![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 #![expect(clippy::print_stdout, reason = "a measurement is worth reading when it passes, too")]
 
+/// A thousand Upstreams of a cluster.
+mod cluster;
 /// Callers who leave.
 mod leaving;
 /// Signing in beside calls.

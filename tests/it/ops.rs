@@ -10,8 +10,10 @@ use http::Method;
 use http_body_util::Full;
 
 use crate::support::client::{self, request};
+use crate::support::cluster::FakeCluster;
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::{Behaviour, Gate, Misbehaving, Reply};
+use crate::support::redis::RedisServer;
 use crate::support::until::until;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -85,7 +87,16 @@ async fn every_metric_that_telemetry_names_appears() {
         &server.url(),
         "  credentials: { basic: { username: levee } }\n  quota: { rate: 1/s }\n  fallback: [{ stale: { maxAge: 1h } }]\n",
     );
-    let app = TestApp::start(format!("{}---\n{keyed}", upstream("quotes", &server.url(), ""))).await;
+    let redis = RedisServer::start().await;
+    let (cluster, folder) = (FakeCluster::start().await, tempfile::tempdir().unwrap());
+    let kubeconfig = folder.path().join("kubeconfig");
+    cluster.write_kubeconfig(&kubeconfig);
+    let app = TestApp::with(format!("{}---\n{keyed}", upstream("quotes", &server.url(), "")))
+        .env("LEVEE_KUBERNETES", "on")
+        .env("KUBECONFIG", kubeconfig.display().to_string())
+        .env("LEVEE_REDIS_URL", redis.url())
+        .start()
+        .await;
     assert_eq!(app.get("/proxy/quotes/ok").await.status, 200);
     assert_eq!(app.ask("/api/v1/breakers").await.status, 200);
     let metrics = app.metrics().await;

@@ -8,12 +8,14 @@ use levee::repositories::Store;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::postgres::{Database, LIMITS};
+use crate::support::postgres::{self, Database, LIMITS};
 
 /// What becomes of connections when callers leave.
 mod aborts;
 /// What the store promises, method by method.
 mod behaviour;
+/// What is forgotten in time, and what another upstream of the same name leaves.
+mod forgetting;
 /// A database that goes away and comes back, and hints of writes elsewhere.
 mod outage;
 /// Random operations on a model, SQLite and PostgreSQL.
@@ -26,8 +28,16 @@ mod sessions;
 /// A store with what it stands on, which goes with it.
 struct Opened {
     store: Store,
+    url: String,
     _folder: Option<TempDir>,
     _database: Option<Database>,
+}
+
+impl Opened {
+    /// Changes rows behind its back: what lies long ago cannot be waited for.
+    async fn execute(&self, sql: &str) {
+        postgres::execute(&self.url, sql).await;
+    }
 }
 
 impl std::ops::Deref for Opened {
@@ -43,14 +53,14 @@ async fn sqlite() -> Opened {
     let folder = TempDir::with_prefix("levee-test-").unwrap();
     let store = Store::open(&sqlite_url(&folder), &LIMITS).await.unwrap();
     store.migrate().await.unwrap();
-    Opened { store, _folder: Some(folder), _database: None }
+    Opened { store, url: sqlite_url(&folder), _folder: Some(folder), _database: None }
 }
 
 /// PostgreSQL in a database of its own.
 async fn postgres() -> Opened {
     let database = Database::migrated().await;
     let store = Store::open(&database.url(), &LIMITS).await.unwrap();
-    Opened { store, _folder: None, _database: Some(database) }
+    Opened { store, url: database.url(), _folder: None, _database: Some(database) }
 }
 
 fn sqlite_url(folder: &TempDir) -> String {

@@ -4,12 +4,16 @@
 
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
+/// A Kubernetes API server in this process.
+pub(crate) mod cluster;
 /// A receiver of spans.
 pub(crate) mod collector;
 /// Replicas over one database.
 pub(crate) mod control;
 /// PyPI's httpbin under gunicorn.
 pub(crate) mod httpbin;
+/// The part of a Kubernetes API server that issues tokens.
+pub(crate) mod issuer;
 /// The real binary.
 pub(crate) mod levee;
 /// A server that breaks in every way a test asks for.

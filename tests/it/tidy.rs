@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use imports::{MAY_USE, OPEN_TO_ALL, modules_used};
 
+mod guards;
 mod imports;
 
 /// Lines of a file, its tests included.
@@ -78,6 +79,16 @@ fn every_dependency_gives_its_reason() {
         }
     }
     assert_no(&faults);
+}
+
+/// The handlers' guard stands in front of it, so no request shows that it is missing.
+#[test]
+fn every_service_asks_again_what_its_caller_may() {
+    let services = rust_files(&["src"]).into_iter().filter(|file| file.path.starts_with("src/services/"));
+    let unguarded = |file: File| {
+        guards::unguarded(&file.text).into_iter().map(move |name| format!("{}: {name}", file.path))
+    };
+    assert_no(&services.flat_map(unguarded).collect::<Vec<_>>());
 }
 
 #[test]

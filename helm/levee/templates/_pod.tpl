@@ -34,6 +34,15 @@ snapshotDir: /var/lib/levee/snapshot
 {{- if .Values.redis.existingSecret }}
 redisPrefix: {{ .Values.redis.prefix | quote }}
 {{- end }}
+{{- if .Values.kubernetes.enabled }}
+kubernetes: "on"
+{{- with .Values.kubernetes.namespaces }}
+kubernetesNamespaces: {{ toJson . }}
+{{- end }}
+{{- with .Values.kubernetes.secretNamespaces }}
+kubernetesSecretNamespaces: {{ toJson . }}
+{{- end }}
+{{- end }}
 {{- with .Values.bootstrapAdmin.email }}
 bootstrapAdminEmail: {{ . | quote }}
 {{- end }}
@@ -103,6 +112,28 @@ tolerations:
 dnsConfig:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* OpenTelemetry's own variables; spans name the pod they come from. */}}
+{{- define "levee.tracingEnv" -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: OTEL_EXPORTER_OTLP_PROTOCOL
+  value: {{ .protocol }}
+- name: OTEL_TRACES_SAMPLER
+  value: {{ .sampler }}
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .ratio | quote }}
+{{- with .existingSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom: { secretKeyRef: { name: {{ . }}, key: {{ $.key | quote }} } }
+{{- end }}
+- name: POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: POD_NAMESPACE
+  valueFrom: { fieldRef: { fieldPath: metadata.namespace } }
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.pod.name=$(POD_NAME),k8s.namespace.name=$(POD_NAMESPACE)
 {{- end -}}
 
 {{/* Where the database is, for every container that opens it. */}}

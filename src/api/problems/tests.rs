@@ -40,7 +40,7 @@ async fn a_cause_is_logged_once_under_the_name_of_its_request() {
     let log = String::from_utf8(log.0.lock().clone()).unwrap();
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(
-        log.contains("disk full") && log.contains("request_id=r-1") && log.contains("path=/a/1"),
+        log.contains("disk full") && log.contains("request_id=r-1") && log.contains("route=\"/a/{id}\""),
         "{log}"
     );
 }

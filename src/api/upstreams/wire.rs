@@ -59,12 +59,13 @@ pub(super) struct UpstreamRollback {
     pub(super) revision: u64,
 }
 
-/// Where an upstream's document comes from: `api` or `file`.
+/// Where an upstream's document comes from: `api`, `file`, or `custom_resource`, an Upstream of the Kubernetes cluster.
 #[derive(Enum)]
 #[oai(rename_all = "snake_case")]
 pub(super) enum UpstreamSource {
     Api,
     File,
+    CustomResource,
 }
 
 /// Whether the secret is there that the document's `credentials` speak of: `missing`, none was set; `attached`, it is added to
@@ -89,11 +90,13 @@ pub(super) struct Upstream {
     source: UpstreamSource,
     /// The API can change it.
     editable: bool,
-    /// The revision that made this state; absent for files.
+    /// The revision that made this state; absent where the API does not define it.
     pub(super) revision: Option<u64>,
     /// The file and line that define it; absent otherwise.
     file: Option<String>,
-    /// The revision of an upstream of the same name that came over the API and is hidden by the file.
+    /// The custom resource that defines it, as `Upstream namespace/name`; absent otherwise.
+    custom_resource: Option<String>,
+    /// The revision of an upstream of the same name that came over the API and is hidden by the file or custom resource.
     hidden_revision: Option<u64>,
     /// Calls find it. One that this version of Levee cannot run is left out; `errors` says why.
     in_force: bool,
@@ -101,16 +104,16 @@ pub(super) struct Upstream {
     errors: Option<Vec<ProblemFault>>,
     /// Whether its secret is there; absent when it needs none.
     credentials: Option<UpstreamCredentialState>,
-    /// When it was registered; absent for files.
+    /// When it was registered; absent where the API does not define it.
     created_at: Option<OffsetDateTime>,
-    /// When it last changed; absent for files.
+    /// When it last changed; absent where the API does not define it.
     updated_at: Option<OffsetDateTime>,
-    /// Who changed it last; absent for files.
+    /// Who changed it last; absent where the API does not define it.
     updated_by: Option<String>,
 }
 
 impl Upstream {
-    /// What `If-Match` is compared with; the API changes no file, so any tag does for those.
+    /// What `If-Match` is compared with; what the API cannot change needs none, so any tag does for it.
     pub(super) fn tag(&self) -> String {
         self.revision.map_or_else(|| "file".to_owned(), |revision| revision.to_string())
     }
@@ -165,17 +168,25 @@ pub(super) struct UpstreamRevisionPage {
 impl From<UpstreamReport> for Upstream {
     fn from(report: UpstreamReport) -> Self {
         let errors = |faults: &[Fault]| faults.iter().map(ProblemFault::from).collect();
-        let (registration, file, hidden_revision) = match report.provenance {
-            Provenance::Api(registration) => (Some(registration), None, None),
-            Provenance::File { place, hides } => (None, Some(place), hides),
+        let (source, registration, place, hidden_revision) = match report.provenance {
+            Provenance::Api(registration) => (UpstreamSource::Api, Some(registration), None, None),
+            Provenance::File { place, hides } => (UpstreamSource::File, None, Some(place), hides),
+            Provenance::CustomResource { place, hides } => {
+                (UpstreamSource::CustomResource, None, Some(place), hides)
+            }
+        };
+        let (file, custom_resource) = match source {
+            UpstreamSource::CustomResource => (None, place),
+            UpstreamSource::Api | UpstreamSource::File => (place, None),
         };
         Self {
             name: report.name,
             spec: report.spec.into(),
-            source: if registration.is_some() { UpstreamSource::Api } else { UpstreamSource::File },
+            source,
             editable: registration.is_some(),
             revision: registration.as_ref().map(|registration| registration.revision),
             file,
+            custom_resource,
             hidden_revision,
             in_force: report.in_force,
             errors: (!report.faults.is_empty()).then(|| errors(&report.faults)),

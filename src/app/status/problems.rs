@@ -48,6 +48,11 @@ pub(super) fn problems(observed: &Observed, upstreams: &[&Arc<Live>]) -> Vec<Val
         let detail = format!("Redis has been away for {since} s: {}", away.reason);
         found.push(Problem::here("LeveeDependencyDown", detail));
     }
+    let troubles = observed.kubernetes.iter().flat_map(|standing| standing.reading().troubles);
+    for trouble in troubles {
+        let detail = format!("the Kubernetes API cannot be watched: {trouble}");
+        found.push(Problem::here("LeveeDependencyDown", detail));
+    }
     let faults = observed.faults.lines().len();
     if faults > 0 {
         let detail = format!("the last edit of the upstream files is held back: {faults} faults");
@@ -68,7 +73,8 @@ fn of_the_database(publisher: &Publisher) -> Vec<Problem> {
         found.push(Problem::here("LeveeDependencyDown", detail));
     }
     let pools = publisher.pools();
-    for pool in pools.iter().filter(|pool| pool.limit > 0 && pool.in_use >= pool.limit) {
+    // SQLite's writer is one connection, which every write takes whole: that is no trouble.
+    for pool in pools.iter().filter(|pool| pool.limit > 1 && pool.in_use >= pool.limit) {
         let detail = format!("all {} connections of the pool `{}` are in use", pool.limit, pool.pool);
         found.push(Problem::here("LeveeDatabasePoolSaturated", detail));
     }

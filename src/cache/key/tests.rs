@@ -4,8 +4,8 @@ use super::*;
 use crate::cache::fixtures::{get, headers, respect};
 
 fn same(left: &RequestView<'_>, right: &RequestView<'_>, policy: &policy::Cache) -> bool {
-    let keyer = Keyer::new();
-    let key = |request| keyer.finish(keyer.draft(request, policy), 0);
+    let keyer = Keyer::new(&[7; 32]);
+    let key = |request| keyer.finish(keyer.draft(request, policy), Moment::default());
     key(left) == key(right)
 }
 
@@ -101,13 +101,13 @@ fn order_case_and_space_that_mean_nothing_do_not_count() {
 
 #[test]
 fn a_selection_is_no_primary_key() {
-    let (keyer, map, policy) = (Keyer::new(), headers(&["user-agent: x"]), respect());
-    let key = keyer.finish(keyer.draft(&get(&map), &policy), 0);
+    let (keyer, map, policy) = (Keyer::new(&[7; 32]), headers(&["user-agent: x"]), respect());
+    let key = keyer.finish(keyer.draft(&get(&map), &policy), Moment::default());
     let variant = keyer.reselect(&key, &[header::USER_AGENT], &map);
     assert!(variant.is_variant() && !key.is_variant() && variant != key);
     let mut draft = keyer.draft(&get(&map), &policy);
     keyer.select(&mut draft, &[header::USER_AGENT], &map);
-    assert_eq!(keyer.finish(draft, 0), variant);
+    assert_eq!(keyer.finish(draft, Moment::default()), variant);
     assert_eq!(keyer.reselect(&variant, &[], &map), key);
     assert!(!format!("{key:?}").contains("quotes"), "keys may hold credentials");
 }

@@ -159,6 +159,41 @@ fn a_key_where_none_is_looked_for_is_refused_rather_than_sent_on() {
     }
 }
 
+/// A token of ours, whether or not it counts: what it says of itself is enough.
+fn token() -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    format!(
+        "{}.{}.c2ln",
+        part(r#"{"alg":"EdDSA"}"#),
+        part(r#"{"iss":"levee","aud":"levee","sub":"01a1fe76-8375-7466-94f8-11a29cf5b9f8"}"#)
+    )
+}
+
+#[test]
+fn a_key_or_token_within_a_cookie_another_scheme_or_the_target_is_refused_as_well() {
+    let gate = gate(Anonymous::Refused);
+    let token = token();
+    for ours in [&*gate.key, &*token] {
+        for value in [format!("a=b; session={ours}; c=d"), format!("Token {ours}"), format!("\"{ours}\"")] {
+            let denial = gate.identify(&[("levee-key", &*gate.key), ("x-any", &*value)], "").0.unwrap_err();
+            assert_eq!(denial.kind, ProblemType::Unauthorized, "{value}");
+            assert!(!denial.detail.contains(ours), "{}", denial.detail);
+        }
+        for target in [format!("/proxy/rates/x?key={ours}"), format!("/proxy/rates/{ours}/x")] {
+            assert!(refuse_misplaced_in_target(&target).is_err(), "{target}");
+        }
+    }
+    let foreign = format!("eyJhbGciOiJub25lIn0.eyJpc3MiOiJ0aGVtIn0.{}", "c2ln".repeat(20));
+    let (caller, left) =
+        gate.identify(&[("levee-key", &*gate.key), ("cookie", &*foreign), ("x-note", "a lvk_ b")], "");
+    assert_eq!((caller, left.len()), (Ok(Some("sa:billing".to_owned())), 2), "others' are theirs");
+    for target in ["/proxy/rates/lvk_", "/proxy/rates?lvk_=1", &format!("/proxy/rates?token={foreign}"), ""] {
+        assert_eq!(refuse_misplaced_in_target(target), Ok(()), "{target}");
+    }
+}
+
 #[test]
 fn the_refusal_of_a_caller_names_what_to_do() {
     let caller = Principal {
@@ -203,5 +238,12 @@ fn strangers_pages_and_proxies_may_not() {
     }
     for extra in ["origin", "forwarded", "x-forwarded-for"] {
         assert!(refused("127.0.0.1", &[("host", "localhost"), (extra, "x")]), "{extra}");
+    }
+    // A picture on a page of another site comes without an Origin.
+    for (site, expected) in
+        [("cross-site", true), ("same-site", true), ("same-origin", false), ("none", false)]
+    {
+        let sent = [("host", "localhost"), ("sec-fetch-site", site)];
+        assert_eq!(refused("127.0.0.1", &sent), expected, "{site}");
     }
 }

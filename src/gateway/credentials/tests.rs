@@ -128,7 +128,7 @@ fn a_moved_or_bent_row_does_not_open() {
     assert_detached(&opened(&ring, &twin, &moved), Detached::Unreadable);
     let moved = bent(|row| {
         row.upstream = "evil".to_owned();
-        row.binding = "https://evil.example:443".to_owned();
+        row.binding = "https://evil.example:443 basic".to_owned();
     });
     assert_detached(&opened(&ring, &evil, &moved), Detached::Unreadable);
     assert_detached(&opened(&ring, &api, &bent(|row| row.version = 8)), Detached::Unreadable);

@@ -27,14 +27,30 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// Where this process may dial at all.
 pub(super) struct Border {
     allowed: Vec<IpNet>,
-    /// Our own listeners, and the services we ourselves depend on.
+    /// Our own listeners.
     forbidden: Vec<SocketAddr>,
+    services: Vec<Service>,
     lookups: Arc<Lookups>,
 }
 
+/// A service we ourselves depend on, by the host and port of its settings: no upstream may lead there, however private
+/// ranges are opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
 impl Border {
-    pub(super) fn new(allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>, tracker: TaskTracker) -> Self {
-        Self { allowed, forbidden, lookups: Lookups::new(tracker) }
+    pub(super) fn new(
+        allowed: Vec<IpNet>,
+        forbidden: Vec<SocketAddr>,
+        services: Vec<Service>,
+        tracker: TaskTracker,
+    ) -> Self {
+        Self { allowed, forbidden, services, lookups: Lookups::new(tracker) }
     }
 
     fn refusal(&self, address: SocketAddr, narrowed: Option<&[IpNet]>) -> Option<&'static str> {
@@ -44,7 +60,7 @@ impl Border {
                 && (own.ip().to_canonical() == ip || (own.ip().is_unspecified() && is_this_machine(ip)))
         };
         if self.forbidden.iter().any(is_own) {
-            return Some("a listener of Levee's own, or a service it depends on");
+            return Some("a listener of Levee's own");
         }
         address::refuse(address.ip(), &self.allowed, narrowed)
     }
@@ -66,9 +82,13 @@ pub(super) struct Dialler {
 impl Dialler {
     /// Resolves anew and connects, all before `deadline`.
     pub(super) async fn dial(&self, deadline: Instant) -> Result<TcpStream, SendFailure> {
-        let found = self.resolve(deadline).await?;
+        let found = self.resolve(&self.host, deadline).await?;
+        let services = self.services_at_this_port(deadline).await;
         for address in &found {
-            if let Some(range) = self.border.refusal(*address, self.narrowed.as_deref()) {
+            let is_service = services.contains(&address.ip().to_canonical());
+            let service = is_service.then_some("a service that Levee depends on");
+            let refusal = service.or_else(|| self.border.refusal(*address, self.narrowed.as_deref()));
+            if let Some(range) = refusal {
                 let detail = format!("{:?} resolves to {}: {range}", self.host, address.ip());
                 return Err(SendFailure::unsent(
                     SendFailureKind::DestinationRefused,
@@ -86,11 +106,22 @@ impl Dialler {
         Ok(stream)
     }
 
-    async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, SendFailure> {
-        if let Ok(literal) = self.host.parse::<IpAddr>() {
+    /// The addresses of what we depend on, asked for only where the port is the same. One whose name does not resolve
+    /// has none that could be dialled.
+    async fn services_at_this_port(&self, deadline: Instant) -> Vec<IpAddr> {
+        let mut addresses = Vec::new();
+        for service in self.border.services.iter().filter(|service| service.port == self.port) {
+            let found = self.resolve(&service.host, deadline).await.unwrap_or_default();
+            addresses.extend(found.iter().map(|address| address.ip().to_canonical()));
+        }
+        addresses
+    }
+
+    async fn resolve(&self, host: &str, deadline: Instant) -> Result<Vec<SocketAddr>, SendFailure> {
+        if let Ok(literal) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(literal, self.port)]);
         }
-        let mut lookup = self.border.lookups.ask(&self.host);
+        let mut lookup = self.border.lookups.ask(host);
         let ended = timeout_at(deadline, lookup.wait_for(|now| matches!(now, Progress::Done(_)))).await;
         let progress = ended.map(|told| told.map(|progress| progress.clone()));
         match progress {
@@ -98,17 +129,17 @@ impl Dialler {
             Ok(Ok(Progress::Done(Ok(found)))) => {
                 Ok(found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect())
             }
-            Ok(Ok(Progress::Done(Err(reason)))) => Err(self.unresolved(&reason)),
-            Ok(_) => Err(self.unresolved("the look-up ended early")),
-            Err(_) if *lookup.borrow() == Progress::InLine => Err(no_thread(&self.host)),
-            Err(_) => Err(too_slow("dns_timeout", &format!("resolving {:?}", self.host))),
+            Ok(Ok(Progress::Done(Err(reason)))) => Err(unresolved(host, &reason)),
+            Ok(_) => Err(unresolved(host, "the look-up ended early")),
+            Err(_) if *lookup.borrow() == Progress::InLine => Err(no_thread(host)),
+            Err(_) => Err(too_slow("dns_timeout", &format!("resolving {host:?}"))),
         }
     }
+}
 
-    fn unresolved(&self, reason: &str) -> SendFailure {
-        let detail = format!("resolving {:?}: {reason}", self.host);
-        SendFailure::unsent(SendFailureKind::Dns, "dns_error", detail)
-    }
+fn unresolved(host: &str, reason: &str) -> SendFailure {
+    let detail = format!("resolving {host:?}: {reason}");
+    SendFailure::unsent(SendFailureKind::Dns, "dns_error", detail)
 }
 
 /// Other names' look-ups took all the time there was: nothing is known of this upstream.

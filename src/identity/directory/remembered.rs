@@ -1,4 +1,4 @@
-//! Tokens that were verified, so that the next call of the same user costs a hash and not a signature.
+//! Tokens that were verified, so that the next call of the same caller costs a hash and not a signature.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -6,47 +6,65 @@ use std::time::SystemTime;
 use aws_lc_rs::digest;
 use quick_cache::sync::Cache;
 
+use crate::identity::issuer::Guest;
 use crate::identity::token::{Claims, Refused};
 
 /// Most tokens remembered; above it the least used go. About 3 MiB.
 const MOST: usize = 10_000;
 
-/// Claims of valid tokens by the SHA-256 of the token. What a token says never changes; whether its user still counts is
-/// the directory's to say, each time.
+/// What a valid token says.
+pub(super) enum Proven {
+    /// One of ours, of a user.
+    User(Claims),
+    /// Another issuer's.
+    Guest(Guest),
+}
+
+impl Proven {
+    fn expires(&self) -> SystemTime {
+        match self {
+            Self::User(claims) => claims.expires,
+            Self::Guest(guest) => guest.expires,
+        }
+    }
+}
+
+/// What valid tokens say, by the SHA-256 of the token. That never changes; whether its user still counts is the directory's
+/// to say, and whether its key does the issuer's, each time.
 pub(super) struct Remembered {
-    claims: Cache<[u8; 32], Arc<Claims>>,
+    proven: Cache<[u8; 32], Arc<Proven>>,
 }
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self { claims: Cache::new(MOST) }
+        Self { proven: Cache::new(MOST) }
     }
 }
 
 impl Remembered {
-    /// The claims of a token that counts at `now`; asks `verify` unless it is known to.
-    pub(super) fn claims(
+    /// What a token says that counts at `now`; asks `verify` unless it is known to.
+    pub(super) fn proven(
         &self,
         token: &str,
         now: SystemTime,
-        verify: impl FnOnce() -> Result<Claims, Refused>,
-    ) -> Result<Arc<Claims>, Refused> {
+        verify: impl FnOnce() -> Result<Proven, Refused>,
+    ) -> Result<Arc<Proven>, Refused> {
         let digest = digest::digest(&digest::SHA256, token.as_bytes());
         let key: [u8; 32] = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        if let Some(claims) = self.claims.get(&key) {
-            if now < claims.expires {
-                return Ok(claims);
+        if let Some(proven) = self.proven.get(&key) {
+            if now < proven.expires() {
+                return Ok(proven);
             }
-            self.claims.remove(&key);
+            self.proven.remove(&key);
         }
-        let claims = Arc::new(verify()?);
-        self.claims.insert(key, Arc::clone(&claims));
-        Ok(claims)
+        let proven = Arc::new(verify()?);
+        self.proven.insert(key, Arc::clone(&proven));
+        Ok(proven)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.claims.len()
+        self.proven.len()
     }
 }
 
@@ -68,33 +86,43 @@ mod tests {
         Claims { user: Uuid::nil(), epoch: 1, revision: 1, email, role, expires: end() }
     }
 
+    fn said(proven: &Result<Arc<Proven>, Refused>) -> Result<&Claims, Refused> {
+        match proven.as_deref() {
+            Ok(Proven::User(claims)) => Ok(claims),
+            Ok(Proven::Guest(_)) => panic!("nobody is a guest here"),
+            Err(refused) => Err(*refused),
+        }
+    }
+
     #[test]
     fn a_token_is_verified_once_until_it_expires() {
         let remembered = Remembered::default();
         let before = end() - Duration::from_secs(1);
-        assert_eq!(*remembered.claims("a.b.c", before, || Ok(claims())).unwrap(), claims());
-        let again = remembered.claims("a.b.c", before, || panic!("verified twice"));
-        assert_eq!(*again.unwrap(), claims());
-        let late = remembered.claims("a.b.c", end(), || Err(Refused::Expired));
-        assert_eq!(late, Err(Refused::Expired));
+        let first = remembered.proven("a.b.c", before, || Ok(Proven::User(claims())));
+        assert_eq!(said(&first), Ok(&claims()));
+        let again = remembered.proven("a.b.c", before, || panic!("verified twice"));
+        assert_eq!(said(&again), Ok(&claims()));
+        let late = remembered.proven("a.b.c", end(), || Err(Refused::Expired));
+        assert_eq!(said(&late), Err(Refused::Expired));
         assert_eq!(remembered.len(), 0);
     }
 
     #[test]
     fn only_the_very_token_is_remembered_and_only_a_valid_one() {
         let remembered = Remembered::default();
-        let refused = remembered.claims("a.b.c", UNIX_EPOCH, || Err(Refused::Invalid));
-        assert_eq!(refused, Err(Refused::Invalid));
-        remembered.claims("a.b.c", UNIX_EPOCH, || Ok(claims())).unwrap();
-        let tampered = remembered.claims("a.b.d", UNIX_EPOCH, || Err(Refused::Invalid));
-        assert_eq!(tampered, Err(Refused::Invalid));
+        let refused = remembered.proven("a.b.c", UNIX_EPOCH, || Err(Refused::Invalid));
+        assert_eq!(said(&refused), Err(Refused::Invalid));
+        assert!(remembered.proven("a.b.c", UNIX_EPOCH, || Ok(Proven::User(claims()))).is_ok());
+        let tampered = remembered.proven("a.b.d", UNIX_EPOCH, || Err(Refused::Invalid));
+        assert_eq!(said(&tampered), Err(Refused::Invalid));
     }
 
     #[test]
     fn no_more_than_so_many_are_remembered() {
         let remembered = Remembered::default();
         for number in 0..3 * MOST {
-            remembered.claims(&number.to_string(), UNIX_EPOCH, || Ok(claims())).unwrap();
+            let said = || Ok(Proven::User(claims()));
+            assert!(remembered.proven(&number.to_string(), UNIX_EPOCH, said).is_ok());
         }
         assert!(remembered.len() <= MOST, "{}", remembered.len());
     }

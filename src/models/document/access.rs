@@ -33,13 +33,11 @@ fn rule(place: &Place) -> Option<Allow> {
         None if text == "any_authenticated" => return Some(Allow::AnyAuthenticated),
         Some(("sa", name)) => (PrincipalKind::ServiceAccount, name),
         Some(("user", name)) => (PrincipalKind::User, name),
-        Some(("k8s", _)) => {
-            place.refuse("not supported yet: service accounts of Kubernetes cannot prove who they are");
-            return None;
-        }
+        Some(("k8s", name)) => (PrincipalKind::KubernetesServiceAccount, name),
         _ => {
-            place
-                .refuse("is no rule; use `sa:name`, `user:address` (`*` is any text) or `any_authenticated`");
+            place.refuse(
+                "is no rule; use `sa:name`, `k8s:namespace/account`, `user:address` (`*` is any text) or `any_authenticated`",
+            );
             return None;
         }
     };
@@ -52,7 +50,21 @@ fn rule(place: &Place) -> Option<Allow> {
         place.refuse("can match no service account: their names have only a-z, 0-9 and `-`");
         return None;
     }
+    if kind == PrincipalKind::KubernetesServiceAccount && !names_account(name) {
+        place.refuse(
+            "can match no service account of Kubernetes: write `k8s:namespace/account` with a-z, 0-9, `-`, `.` and `*`",
+        );
+        return None;
+    }
     Some(Allow::Named(kind, Pattern::new(name)))
+}
+
+fn names_account(pattern: &str) -> bool {
+    let part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.*".contains(&byte);
+    let parts = pattern.split_once('/');
+    parts.is_some_and(|(namespace, name)| {
+        !namespace.is_empty() && !name.is_empty() && [namespace, name].iter().all(|it| it.bytes().all(part))
+    })
 }
 
 fn key_header(place: &Place) -> Option<HeaderName> {

@@ -9,10 +9,17 @@ use crate::models::decode::{Fields, Object, Place};
 use crate::models::policy::{Cache, CacheMode, NegativeAnswer};
 
 /// The fields of the block.
-pub(super) const FIELDS: Fields = Fields {
-    known: &["mode", "ttl", "staleWhileRevalidate", "shared", "negative", "query", "vary", "maxObject"],
-    unbuilt: &[("tags", "nothing can be purged by tag")],
-};
+pub(super) const FIELDS: Fields = Fields::all(&[
+    "mode",
+    "ttl",
+    "staleWhileRevalidate",
+    "shared",
+    "negative",
+    "query",
+    "vary",
+    "maxObject",
+    "tags",
+]);
 
 const QUERY: Fields = Fields::all(&["ignore", "sort"]);
 const NEGATIVE: Fields = Fields::all(&["status", "ttl"]);
@@ -42,6 +49,7 @@ pub(super) fn read(block: &Object) -> Cache {
         query_sort: query.read("sort", Place::boolean).unwrap_or(false),
         vary: block.read("vary", vary).unwrap_or_default(),
         max_object: block.read("maxObject", |place| place.size(1..=8 * MIB)).unwrap_or(MIB),
+        tags: block.read("tags", tags).unwrap_or_default(),
     }
 }
 
@@ -64,6 +72,10 @@ fn negative(place: &Place) -> Option<Vec<NegativeAnswer>> {
 
 fn ignored_parameters(place: &Place) -> Option<Vec<String>> {
     place.list_of(64, |item| item.line(256).map(str::to_owned))
+}
+
+fn tags(place: &Place) -> Option<Vec<String>> {
+    place.list_of(16, |item| item.line(256).map(str::to_owned))
 }
 
 fn vary(place: &Place) -> Option<Vec<HeaderName>> {

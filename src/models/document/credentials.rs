@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use super::base_url;
+use super::{Home, base_url};
 use crate::models::decode::{Fields, Object, Place};
 use crate::models::policy::{BaseUrl, Credentials, HeaderRules, OAuth2};
 
@@ -11,6 +11,7 @@ const FIELDS: Fields = Fields {
     known: &["header", "basic", "oauth2"],
     unbuilt: &[("secretRef", "only custom resources can name a secret of the cluster; set it over the API")],
 };
+const SECRET_REFERENCE: Fields = Fields::all(&["name", "key"]);
 const HEADER: Fields = Fields::all(&["name", "value"]);
 const BASIC: Fields = Fields::all(&["username"]);
 const OAUTH2: Fields = Fields::all(&["tokenUrl", "clientId", "scopes"]);
@@ -23,8 +24,17 @@ const NO_CREDENTIALS: &[&str] =
     &["accept-encoding", "content-encoding", "content-type", "forwarded", "range", "via"];
 
 /// Reads the block of an upstream at `url`. `allowed` are the private ranges that may be dialled.
-pub(super) fn read(spec: &Object, url: Option<&BaseUrl>, allowed: &[IpNet]) -> Option<Credentials> {
-    let block = spec.read("credentials", |place| place.object(FIELDS))?;
+pub(super) fn read(
+    spec: &Object,
+    url: Option<&BaseUrl>,
+    allowed: &[IpNet],
+    home: Home<'_>,
+) -> Option<Credentials> {
+    let also = home.if_in_cluster("secretRef");
+    let block = spec.read("credentials", |place| place.object_with(FIELDS, also))?;
+    if matches!(home, Home::Namespace(_)) {
+        block.read("secretRef", secret_reference);
+    }
     if !block.exactly_one(FIELDS.known) {
         return None;
     }
@@ -47,6 +57,22 @@ pub(super) fn check_headers<'a>(
     spec.contradiction("credentials", &["headers", "operations"], set, || {
         format!("put their own value into `{name}`, which `headers.set` sets as well; leave one of them out")
     });
+}
+
+/// Only judged here: what it leads to is not the document's to say.
+fn secret_reference(place: &Place) -> Option<()> {
+    let block = place.object(SECRET_REFERENCE)?;
+    block.required("name", |place| secret_part(place, "the name of a Secret"));
+    block.required("key", |place| secret_part(place, "a key of a Secret"))
+}
+
+fn secret_part(place: &Place, what: &str) -> Option<()> {
+    let text = place.line(253)?;
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+        place.refuse(format!("is not {what}: letters, digits, `-`, `.` and `_`"));
+        return None;
+    }
+    Some(())
 }
 
 fn header(place: &Place) -> Option<Credentials> {

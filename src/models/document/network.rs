@@ -14,7 +14,7 @@ pub(super) const TLS: Fields =
 
 const NETWORK: Fields = Fields {
     known: &["allowCidrs"],
-    unbuilt: &[("service", "only custom resources can name a service of the cluster")],
+    unbuilt: &[("service", "a custom resource can name one as its `service`")],
 };
 
 /// Reads `network`: the private ranges this upstream is narrowed to.

@@ -32,13 +32,22 @@ pub fn check_together<'u>(
             }
         }
     }
-    check_cycles(&by_name, faults);
+    faults.extend(find_circles(&by_name).into_iter().map(|circle| circle.fault));
 }
 
-/// Adds each circle of fallbacks, once, as a fault of the upstream that closes it.
-pub fn check_circles<'u>(upstreams: impl IntoIterator<Item = &'u Upstream>, faults: &mut Vec<Fault>) {
+/// A circle of fallbacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circle {
+    /// As a fault of the upstream that closes it.
+    pub fault: Fault,
+    /// Every upstream on the way, the one that closes it last.
+    pub members: Vec<String>,
+}
+
+/// Each circle of fallbacks, once.
+pub fn circles<'u>(upstreams: impl IntoIterator<Item = &'u Upstream>) -> Vec<Circle> {
     let by_name = upstreams.into_iter().map(|upstream| (upstream.name.as_str(), upstream)).collect();
-    check_cycles(&by_name, faults);
+    find_circles(&by_name)
 }
 
 /// Every upstream that a fallback of this one names, with the field that does.
@@ -61,9 +70,9 @@ fn targets(upstream: &Upstream) -> Vec<(String, &str)> {
         .collect()
 }
 
-/// Reports each circle of fallbacks once, at its first upstream by name.
-fn check_cycles(by_name: &ByName<'_>, faults: &mut Vec<Fault>) {
-    let mut finished = BTreeSet::new();
+/// Walks every chain of fallbacks, beginning with the first upstream by name.
+fn find_circles(by_name: &ByName<'_>) -> Vec<Circle> {
+    let (mut finished, mut found) = (BTreeSet::new(), Vec::new());
     for start in by_name.values() {
         let mut path = vec![Visit::new(start)];
         while let Some(visit) = path.last_mut() {
@@ -77,12 +86,14 @@ fn check_cycles(by_name: &ByName<'_>, faults: &mut Vec<Fault>) {
                 let names: Vec<&str> =
                     path[first..].iter().map(|visit| visit.upstream.name.as_str()).collect();
                 let reason = format!("fallbacks go in a circle: {} → {target}", names.join(" → "));
-                faults.push(fault(from, field, reason));
+                let members = names.iter().map(|name| (*name).to_owned()).collect();
+                found.push(Circle { fault: fault(from, field, reason), members });
             } else if let Some(next) = by_name.get(target).filter(|_| !finished.contains(target)) {
                 path.push(Visit::new(next));
             }
         }
     }
+    found
 }
 
 /// An upstream on the way, and the fallbacks not followed yet.

@@ -37,7 +37,7 @@ impl Access {
     }
 }
 
-/// A name in which each `*` stands for any text, the empty one too. Capitals make no difference.
+/// A name in which each `*` stands for any text, the empty one too. Capitals of ASCII make no difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 

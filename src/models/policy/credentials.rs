@@ -45,12 +45,24 @@ impl Credentials {
         }
     }
 
-    /// The origins the secret, or what it is exchanged for, may go to, `url` being the upstream's. A stored secret is
-    /// sealed with this text: whoever changes one of the origins makes it unreadable, and changing it back readable.
-    pub fn binding(&self, url: &BaseUrl) -> String {
+    /// The origins the secret, or what it is exchanged for, is sent to.
+    pub fn origins(&self, url: &BaseUrl) -> Vec<String> {
         match self {
-            Self::Header { .. } | Self::Basic { .. } => url.origin(),
-            Self::OAuth2(OAuth2 { token_url, .. }) => format!("{} {}", url.origin(), token_url.origin()),
+            Self::Header { .. } | Self::Basic { .. } => vec![url.origin()],
+            Self::OAuth2(OAuth2 { token_url, .. }) => vec![url.origin(), token_url.origin()],
+        }
+    }
+
+    /// Where the secret, or what it is exchanged for, may go, `url` being the upstream's: the origins, and the place in a
+    /// request. A stored secret is sealed with this text: whoever changes one of them makes it unreadable, and changing
+    /// it back readable. The place is part of it because upstreams echo some headers (`X-Request-Id`, `Origin`): moved
+    /// into one of those, a secret could be read in the answer to a call.
+    pub fn binding(&self, url: &BaseUrl) -> String {
+        let origin = url.origin();
+        match self {
+            Self::Header { name, .. } => format!("{origin} header {name}"),
+            Self::Basic { .. } => format!("{origin} basic"),
+            Self::OAuth2(OAuth2 { token_url, .. }) => format!("{origin} oauth2 {}", token_url.origin()),
         }
     }
 }
@@ -64,10 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn the_binding_changes_with_scheme_host_and_port_and_with_nothing_else() {
+    fn the_binding_changes_with_scheme_host_and_port_and_not_with_the_path() {
         let basic = Credentials::Basic { username: "ada".into() };
         let bound = basic.binding(&url(true, "api.example.com", 443));
-        assert_eq!(bound, "https://api.example.com:443");
+        assert_eq!(bound, "https://api.example.com:443 basic");
         assert_eq!(
             basic.binding(&BaseUrl { path: "/v2".into(), ..url(true, "api.example.com", 443) }),
             bound
@@ -79,7 +91,23 @@ mod tests {
         ] {
             assert_ne!(basic.binding(&other), bound);
         }
-        assert_eq!(basic.binding(&url(true, "fd00::1", 443)), "https://[fd00::1]:443");
+        assert_eq!(basic.binding(&url(true, "fd00::1", 443)), "https://[fd00::1]:443 basic");
+    }
+
+    #[test]
+    fn a_secret_cannot_be_moved_to_another_header_but_what_stands_round_it_may_change() {
+        let into = |name: &'static str, before: &str| {
+            let (name, before) = (HeaderName::from_static(name), before.to_owned());
+            Credentials::Header { name, before, after: String::new() }.binding(&url(
+                true,
+                "api.example.com",
+                443,
+            ))
+        };
+        assert_eq!(into("x-api-key", "Key "), into("x-api-key", "Token "));
+        assert_ne!(into("x-api-key", ""), into("x-request-id", ""));
+        let basic = Credentials::Basic { username: "ada".into() }.binding(&url(true, "api.example.com", 443));
+        assert_ne!(into("authorization", "Basic "), basic);
     }
 
     #[test]
@@ -89,7 +117,7 @@ mod tests {
         };
         let api = url(true, "api.example.com", 443);
         let bound = oauth2(url(true, "login.example.com", 443)).binding(&api);
-        assert_eq!(bound, "https://api.example.com:443 https://login.example.com:443");
+        assert_eq!(bound, "https://api.example.com:443 oauth2 https://login.example.com:443");
         assert_ne!(oauth2(url(true, "evil.example", 443)).binding(&api), bound);
         assert_ne!(Credentials::Basic { username: "levee".into() }.binding(&api), bound);
     }

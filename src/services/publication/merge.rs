@@ -1,20 +1,27 @@
-//! Three sources become one set: a file hides an upstream of the same name that came over the API, and what cannot be
-//! in force is left out by name, so that it takes nothing else down.
+//! Three sources become one set: a custom resource hides a file of the same name, a file what came over the API, and
+//! what cannot be in force is left out by name, so that it takes nothing else down.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::resources::{Known, Resources, SecretStanding, Version};
 use crate::error::Fault;
-use crate::gateway::snapshot::Unbuilt;
+use crate::models::custom_resource::{ResourceId, secret_reference};
 use crate::models::document::{self, Rules};
 use crate::models::fault;
 use crate::models::policy::Upstream;
-use crate::models::registration::Registration;
+use crate::models::registration::{Registration, SealedCredential, Stored};
+
+/// What contradicts, and who gives way.
+mod contradictions;
 
 /// Where an upstream's document comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    /// An Upstream of the cluster.
+    CustomResource,
     /// A watched file.
     File,
     /// The API.
@@ -32,8 +39,48 @@ pub struct Entry {
     pub in_force: bool,
     /// What is wrong with it.
     pub faults: Vec<Fault>,
-    /// As the API keeps it, hidden where a file counts.
+    /// As the API keeps it, hidden where a file or a custom resource counts.
     pub registration: Option<Registration>,
+    /// The custom resource, where that counts.
+    pub resource: Option<Resource>,
+    /// What the custom resource hides, for the day it cannot be in force.
+    hidden: Option<Box<Entry>>,
+}
+
+/// What an entry has from its custom resource.
+#[derive(Debug, Clone)]
+pub struct Resource {
+    /// The object.
+    pub id: ResourceId,
+    /// The latest document, in force or not.
+    pub spec: Arc<Value>,
+    /// Its credential is a Secret's, and the API cannot set it.
+    pub names_secret: bool,
+    /// That credential, sealed.
+    pub sealed: Option<SealedCredential>,
+    /// What was in force before the latest version, for the day that one contradicts.
+    earlier: Option<Box<Version>>,
+}
+
+/// What is to be said of one custom resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ResourceReport {
+    /// What calls name it by.
+    pub name: String,
+    /// The latest version that was seen.
+    pub generation: i64,
+    /// That version is in force.
+    pub accepted: bool,
+    /// A version of it is in force, this or an earlier one.
+    pub in_force: bool,
+    /// What is wrong with the latest version, or with what it leans on; pointers as into `{name, spec}`.
+    pub faults: Vec<Fault>,
+    /// The Secret it names.
+    pub secret: SecretStanding,
+    /// It has a `credentials` block.
+    pub needs_credential: bool,
+    /// Where the document of the same name stands that it hides.
+    pub hides: Option<String>,
 }
 
 /// Every upstream by name.
@@ -41,6 +88,8 @@ pub struct Entry {
 pub struct Merged {
     /// In the order of their names.
     pub entries: BTreeMap<String, Entry>,
+    /// Every custom resource, in force or not.
+    pub resources: BTreeMap<ResourceId, ResourceReport>,
 }
 
 /// Stored documents that were read once already, by name and revision.
@@ -61,39 +110,52 @@ impl Documents {
 
 impl Merged {
     pub(super) fn of(
+        resources: &Resources,
         files: &[Upstream],
         stored: &[Registration],
         documents: &mut Documents,
         rules: &Rules,
     ) -> Self {
         documents.0.retain(|name, _| stored.iter().any(|registration| registration.name == *name));
-        let mut entries = BTreeMap::new();
+        let mut merged = Self::default();
         for registration in stored {
-            let read = documents.read(registration, rules);
-            let faults = read.as_ref().err().cloned().unwrap_or_default();
-            let entry = Entry {
-                source: Source::Api,
-                in_force: read.is_ok(),
-                upstream: read.ok(),
-                faults,
-                registration: Some(registration.clone()),
-            };
-            entries.insert(registration.name.clone(), entry);
+            let entry = Entry::of_api(registration, documents.read(registration, rules));
+            merged.entries.insert(registration.name.clone(), entry);
         }
         for upstream in files {
-            let hidden = entries.remove(&upstream.name).and_then(|entry| entry.registration);
-            let entry = Entry {
-                source: Source::File,
-                upstream: Some(upstream.clone()),
-                in_force: true,
-                faults: Vec::new(),
-                registration: hidden,
-            };
-            entries.insert(upstream.name.clone(), entry);
+            let hidden = merged.entries.remove(&upstream.name).and_then(|entry| entry.registration);
+            merged.entries.insert(upstream.name.clone(), Entry::of_file(upstream, hidden));
         }
-        let mut merged = Self { entries };
+        for (id, known) in &resources.known {
+            merged.add_resource(id, known);
+        }
         merged.note_what_contradicts();
         merged
+    }
+
+    /// A resource of which no version can be read hides nothing.
+    fn add_resource(&mut self, id: &ResourceId, known: &Known) {
+        let version = known.read.as_ref().ok().or(known.good.as_ref());
+        let mut report = ResourceReport {
+            name: known.name.clone(),
+            generation: known.generation,
+            accepted: known.read.is_ok(),
+            in_force: version.is_some(),
+            faults: known.read.as_ref().err().cloned().unwrap_or_default(),
+            secret: version.map_or(SecretStanding::Unnamed, |version| version.secret.clone()),
+            needs_credential: version.is_some_and(|version| version.upstream.credentials.is_some()),
+            hides: None,
+        };
+        let hidden = self.entries.remove(&known.name);
+        let entry = match (version, hidden) {
+            (None, Some(other)) => other,
+            (version, hidden) => {
+                report.hides = hidden.as_ref().map(Entry::place);
+                Entry::of_resource(id, known, version, hidden)
+            }
+        };
+        self.entries.insert(known.name.clone(), entry);
+        self.resources.insert(id.clone(), report);
     }
 
     /// Names of upstreams that calls cannot find, for what is wrong with them.
@@ -106,97 +168,112 @@ impl Merged {
         self.entries.values().filter(|entry| entry.in_force).filter_map(|entry| entry.upstream.as_ref())
     }
 
-    /// Another writer's change can leave a fallback without its upstream: that step answers nothing, and the rest
-    /// stays in force. A circle cannot be run, so whoever closes it is left out.
-    fn note_what_contradicts(&mut self) {
-        let (mut found, mut circles) = (Vec::new(), Vec::new());
-        document::check_together(self.in_force(), &mut found);
-        document::check_circles(self.in_force(), &mut circles);
-        for fault in found {
-            let entry = fault.upstream.as_deref().and_then(|name| self.entries.get_mut(name));
-            let Some(entry) = entry.filter(|entry| entry.source == Source::Api) else { continue };
-            entry.in_force &= !circles.contains(&fault);
-            entry.faults.push(pointed(fault));
-        }
+    /// What may be sent to them: stored credentials, but for those that a Secret of the cluster takes the place of.
+    pub(super) fn credentials<'a>(
+        &'a self,
+        stored: &'a Stored,
+    ) -> impl Iterator<Item = &'a SealedCredential> {
+        let of_secret = |name: &str| self.entries.get(name).is_some_and(Entry::names_secret);
+        let kept = stored.credentials.iter().filter(move |kept| !of_secret(&kept.upstream));
+        let resources = self.entries.values().filter_map(|entry| entry.resource.as_ref());
+        kept.chain(resources.filter_map(|resource| resource.sealed.as_ref()))
     }
 
-    /// Goes on without an upstream of the API that cannot be built.
-    pub(super) fn leave_out(&mut self, unbuilt: &Unbuilt) -> Result<(), Vec<String>> {
-        match self.entries.get_mut(&unbuilt.name) {
-            Some(entry) if entry.source == Source::Api && entry.in_force => {
-                entry.in_force = false;
-                entry.faults.push(Fault { pointer: "/spec".to_owned(), detail: unbuilt.reason.clone() });
-                Ok(())
-            }
-            Some(Entry { upstream: Some(upstream), .. }) => {
-                Err(vec![format!("{}: {unbuilt}", upstream.origin)])
-            }
-            _ => Err(vec![unbuilt.to_string()]),
+    /// The credential of one upstream.
+    pub fn credential<'a>(&'a self, name: &str, stored: &'a Stored) -> Option<&'a SealedCredential> {
+        let entry = self.entries.get(name)?;
+        match entry.resource.as_ref().filter(|resource| resource.names_secret) {
+            Some(resource) => resource.sealed.as_ref(),
+            None => stored.credentials.iter().find(|kept| kept.upstream == name),
         }
     }
 
     /// Logs what is wrong and was not before.
     pub(super) fn tell_what_is_new(&self, before: &Self) {
-        for (name, entry) in &self.entries {
+        for (name, entry) in self.entries.iter().filter(|(_, entry)| entry.source == Source::Api) {
             let known = before.entries.get(name).map_or(&[][..], |entry| &entry.faults);
-            for fault in entry.faults.iter().filter(|fault| !known.contains(fault)) {
-                let Fault { pointer, detail } = fault;
+            for Fault { pointer, detail } in entry.faults.iter().filter(|fault| !known.contains(fault)) {
+                let in_force = entry.in_force;
+                tracing::error!(upstream = name, in_force, pointer, detail, "a stored upstream is faulty");
+            }
+        }
+        for (id, report) in &self.resources {
+            let ResourceReport { name, accepted, in_force, hides, .. } = report;
+            let known = before.resources.get(id);
+            let faults = known.map_or(&[][..], |known| &known.faults);
+            for Fault { pointer, detail } in report.faults.iter().filter(|fault| !faults.contains(fault)) {
                 tracing::error!(
-                    upstream = name,
-                    in_force = entry.in_force,
-                    pointer,
-                    detail,
-                    "a stored upstream is faulty"
+                    resource = %id, upstream = name, accepted, in_force, pointer, detail,
+                    "an Upstream of the cluster is faulty"
                 );
+            }
+            if let Some(place) = hides.as_ref().filter(|_| known.is_none_or(|known| known.hides != *hides)) {
+                tracing::warn!(resource = %id, upstream = name, place, "two sources of one name: the custom resource counts");
             }
         }
     }
+}
 
-    /// Every wrong place of a document that would be called `name`, alone and among the others.
-    pub(super) fn judge(&self, name: &str, spec: &Value, rules: &Rules) -> Result<(), Vec<Fault>> {
-        let upstream = document::read_given(name, spec, rules)?;
-        let others = || self.in_force().filter(|other| other.name != name);
-        let mut faults = self.together(others().chain([&upstream]));
-        let before = self.together(self.in_force());
-        faults.retain(|fault| !before.contains(fault) || fault.upstream.as_deref() == Some(name));
-        let own = |fault: &fault::Fault| fault.upstream.as_deref() == Some(name);
-        let faults: Vec<Fault> = faults
-            .into_iter()
-            .map(|fault| {
-                if own(&fault) {
-                    return pointed(fault);
-                }
-                Fault { pointer: "/spec/fallback".to_owned(), detail: fault.reason }
-            })
-            .collect();
-        if faults.is_empty() { Ok(()) } else { Err(faults) }
+impl Entry {
+    fn of_api(registration: &Registration, read: Result<Upstream, Vec<Fault>>) -> Self {
+        Self {
+            source: Source::Api,
+            in_force: read.is_ok(),
+            faults: read.as_ref().err().cloned().unwrap_or_default(),
+            upstream: read.ok(),
+            registration: Some(registration.clone()),
+            resource: None,
+            hidden: None,
+        }
     }
 
-    /// Who would fall back to nobody without `name`.
-    pub fn leaning_on(&self, name: &str) -> Vec<String> {
-        let before = self.together(self.in_force());
-        let mut faults = self.together(self.in_force().filter(|other| other.name != name));
-        faults.retain(|fault| !before.contains(fault));
-        let mut leaning: Vec<String> = faults.into_iter().filter_map(|fault| fault.upstream).collect();
-        leaning.dedup();
-        leaning
+    fn of_file(upstream: &Upstream, hidden: Option<Registration>) -> Self {
+        Self {
+            source: Source::File,
+            upstream: Some(upstream.clone()),
+            in_force: true,
+            faults: Vec::new(),
+            registration: hidden,
+            resource: None,
+            hidden: None,
+        }
     }
 
-    /// A fallback to an upstream that is left out is not called unknown.
-    fn together<'u>(&self, upstreams: impl IntoIterator<Item = &'u Upstream> + Clone) -> Vec<fault::Fault> {
-        let mut faults: Vec<fault::Fault> = self
-            .left_out()
-            .map(|name| fault::Fault {
-                file: String::new(),
-                line: 0,
-                upstream: Some(name.to_owned()),
-                field: String::new(),
-                reason: String::new(),
-            })
-            .collect();
-        let seeded = faults.len();
-        document::check_together(upstreams, &mut faults);
-        faults.split_off(seeded)
+    fn of_resource(id: &ResourceId, known: &Known, version: Option<&Version>, hidden: Option<Self>) -> Self {
+        let earlier = known
+            .good
+            .as_ref()
+            .filter(|good| known.read.as_ref().is_ok_and(|latest| latest.generation != good.generation));
+        let sealed = version.and_then(|version| version.sealed.as_ref());
+        let names_secret = version.is_some_and(|version| secret_reference(&version.upstream.spec).is_some());
+        Self {
+            source: Source::CustomResource,
+            upstream: version.map(|version| version.upstream.clone()),
+            in_force: version.is_some(),
+            faults: known.read.as_ref().err().cloned().unwrap_or_default(),
+            registration: hidden.as_ref().and_then(|hidden| hidden.registration.clone()),
+            resource: Some(Resource {
+                id: id.clone(),
+                spec: Arc::clone(&known.spec),
+                names_secret,
+                sealed: sealed.map(|sealed| sealed.credential.clone()),
+                earlier: earlier.cloned().map(Box::new),
+            }),
+            hidden: hidden.map(Box::new),
+        }
+    }
+
+    /// Where its document stands.
+    pub fn place(&self) -> String {
+        match (self.source, &self.resource, &self.upstream) {
+            (Source::CustomResource, Some(resource), _) => resource.id.to_string(),
+            (Source::Api, ..) => "the API".to_owned(),
+            (_, _, upstream) => upstream.as_ref().map(|upstream| upstream.origin.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn names_secret(&self) -> bool {
+        self.resource.as_ref().is_some_and(|resource| resource.names_secret)
     }
 }
 

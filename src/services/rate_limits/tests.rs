@@ -102,6 +102,19 @@ async fn only_failures_lock_and_only_who_failed() {
     limits.check("ada@example.com", address(1)).await.unwrap();
 }
 
+/// Else each spelling would bring tries of its own.
+#[tokio::test]
+async fn every_spelling_of_an_account_is_that_account() {
+    let limits = limits();
+    for spelling in
+        ["klaus@weiss.de", "KLAUS@WEISS.DE", "klaus@weiß.de", "\u{212a}laus@weiss.de", "klau\u{17f}@weiss.de"]
+    {
+        limits.check(spelling, address(1)).await.unwrap();
+        limits.failed(spelling, address(1)).await;
+    }
+    assert!(limits.check("klaus@weiss.de", address(1)).await.is_err());
+}
+
 #[tokio::test]
 async fn many_at_once_get_no_more_than_the_burst() {
     let limits = limits();

@@ -11,7 +11,7 @@ use super::families as family;
 use super::families::{Family, Samples};
 use super::labels::{AnsweredBy, BreakerState, ForcedMode, Label, PreviousStop};
 use super::problems::{self, Problems};
-use super::readings::{QuotaReading, Readings, UpstreamReading};
+use super::readings::{FleetCacheReading, QuotaReading, Readings, UpstreamReading};
 use super::upstream::UpstreamMetrics;
 
 /// What stands for the process as a whole.
@@ -61,6 +61,15 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         single(&family::FILES_VALID, f64::from(u8::from(metrics.files_valid.load(Relaxed)))),
         single(&family::DRAINING, f64::from(u8::from(metrics.draining.load(Relaxed)))),
     ]);
+    if let Some(fleet) = &readings.fleet_cache {
+        families.extend(fleet_cache(fleet));
+    }
+    if let Some(kubernetes) = &readings.kubernetes {
+        families.extend([
+            single(&family::LEADER, f64::from(u8::from(kubernetes.leading))),
+            single(&family::WATCH_LAST_EVENT, kubernetes.last_event),
+        ]);
+    }
     if let Some(runtime) = &readings.runtime {
         families.extend([
             single(&family::TOKIO_WORKERS, runtime.num_workers() as f64),
@@ -136,6 +145,29 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         breaker_states(upstreams),
         breakers_forced(upstreams),
         open_in_the_fleet(upstreams),
+    ]
+}
+
+fn fleet_cache(fleet: &FleetCacheReading) -> [MetricFamily; 8] {
+    let (mut looks, mut writes) = (family::CACHE_FLEET_LOOKS.open(), family::CACHE_FLEET_WRITES.open());
+    for (result, count) in &fleet.looks {
+        looks.count(&[result], *count);
+    }
+    for (result, count) in &fleet.writes {
+        writes.count(&[result], *count);
+    }
+    let (mut applied, mut lost) = (family::CACHE_LOG_APPLIED.open(), family::CACHE_LOG_LOST.open());
+    applied.count(&[], fleet.applied);
+    lost.count(&[], fleet.lost_track);
+    [
+        looks.close(),
+        writes.close(),
+        applied.close(),
+        lost.close(),
+        single(&family::CACHE_LOG_LAG, fleet.lag_seconds),
+        single(&family::CACHE_LOG_SILENT, fleet.silent_seconds),
+        single(&family::CACHE_LOG_BLIND, f64::from(u8::from(fleet.blind))),
+        single(&family::CACHE_LOG_OUTBOX, fleet.outbox as f64),
     ]
 }
 

@@ -148,6 +148,22 @@ families! {
         "How much longer kept answers could stand in were the upstream away from now on: the median of what is kept.";
     CACHE_BYTES "levee_cache_bytes" GAUGE []
         "Memory held by cached answers.";
+    CACHE_FLEET_LOOKS "levee_cache_fleet_looks_total" COUNTER ["result"]
+        "Looks into the second level of the cache, in Redis, by how they ended.";
+    CACHE_FLEET_WRITES "levee_cache_fleet_writes_total" COUNTER ["result"]
+        "Writes to the second level of the cache, by how they ended.";
+    CACHE_LOG_APPLIED "levee_cache_log_applied_total" COUNTER []
+        "Purges read in the log that replicas share, its own included.";
+    CACHE_LOG_LOST "levee_cache_log_lost_track_total" COUNTER []
+        "Times all that was cached became stale because purges may have been missed.";
+    CACHE_LOG_LAG "levee_cache_log_lag_seconds" GAUGE []
+        "How late the last purge read in the log was applied.";
+    CACHE_LOG_SILENT "levee_cache_log_silent_seconds" GAUGE []
+        "Time since everything in the log was last known to be applied.";
+    CACHE_LOG_BLIND "levee_cache_log_blind" GAUGE []
+        "1 while the log has been silent for so long that fresh answers are refreshed behind.";
+    CACHE_LOG_OUTBOX "levee_cache_log_outbox" GAUGE []
+        "Purges that the log has yet to take.";
     CACHE_CAPACITY "levee_cache_capacity_bytes" GAUGE []
         "Most memory cached answers may hold.";
     CACHE_ENTRIES "levee_cache_entries" GAUGE []
@@ -168,6 +184,10 @@ families! {
         "Versions of the watched upstream files that took effect.";
     DEPENDENCY_UP "levee_dependency_up" GAUGE ["dependency"]
         "1 while it answers.";
+    LEADER "levee_leader" GAUGE []
+        "1 while this replica leads; only where a cluster is watched.";
+    WATCH_LAST_EVENT "levee_kubernetes_watch_last_event_timestamp_seconds" GAUGE []
+        "When the Kubernetes API last said anything on a watch, bookmarks included, Unix time; 0 before that.";
     POOL_CONNECTIONS "levee_pool_connections" GAUGE ["pool", "state"]
         "Connections to the database, in use and idle, and the limit of their pool.";
     DRAINING "levee_draining" GAUGE []
@@ -184,6 +204,12 @@ families! {
         "Requests the control plane refused, by the limit that was reached.";
     AUTH_FAILURES "levee_auth_failures_total" COUNTER ["reason"]
         "Credentials, logins and refreshes refused, on both planes.";
+    ISSUER_FETCHES "levee_issuer_fetches_total" COUNTER ["issuer", "result"]
+        "Times an issuer of tokens was asked for its keys.";
+    ISSUER_KEYS "levee_issuer_keys" GAUGE ["issuer"]
+        "Keys of an issuer that tokens are verified with.";
+    ISSUER_KEYS_FETCHED "levee_issuer_keys_fetched_timestamp_seconds" GAUGE ["issuer"]
+        "When an issuer's keys were fetched, Unix time; 0 while there are none.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
     OPEN_REPLICAS "levee_breaker_open_replicas" GAUGE ["upstream", "operation"]

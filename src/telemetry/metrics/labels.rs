@@ -63,6 +63,7 @@ macro_rules! label {
 
 mod method;
 
+pub(super) use label;
 pub(super) use method::MethodLabel;
 
 label! {
@@ -248,6 +249,8 @@ label! {
     pub enum CacheResult {
         /// A fresh answer.
         Hit = "hit",
+        /// A fresh answer that another replica had fetched, beside the miss in memory.
+        FleetHit = "fleet_hit",
         /// A stale answer, within its window.
         Stale = "stale",
         /// Nothing usable was stored.

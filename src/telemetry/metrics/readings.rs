@@ -1,6 +1,6 @@
 //! What components say about themselves at the moment of a scrape.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::runtime::RuntimeMetrics;
 
@@ -11,16 +11,22 @@ use super::labels::{BreakerState, ForcedMode, Listener, PreviousStop};
 pub struct Readings {
     /// The cache.
     pub cache: CacheReading,
+    /// What replicas share of the cache; `None` where they share nothing.
+    pub fleet_cache: Option<FleetCacheReading>,
     /// Replicas that live.
     pub replicas: u32,
     /// Open connections of each listener that is up.
     pub connections: Vec<(Listener, usize)>,
     /// One for each upstream of the snapshot in force.
     pub upstreams: Vec<UpstreamReading>,
-    /// What we stand on, and whether it answers: `database`, and `redis` where one is named.
+    /// What we stand on, and whether it answers: `database`; `redis` and `kubernetes` where there is one.
     pub dependencies: Vec<(&'static str, bool)>,
+    /// The cluster, where one is watched.
+    pub kubernetes: Option<KubernetesReading>,
     /// The pools of connections to the database.
     pub pools: Vec<PoolReading>,
+    /// Other issuers whose tokens count.
+    pub issuers: Vec<IssuerReading>,
     /// The main runtime's `Handle::metrics()`.
     pub runtime: Option<RuntimeMetrics>,
     /// Since when the main runtime has given no sign of life.
@@ -53,6 +59,47 @@ pub struct ConnectionsReading {
     pub idle: usize,
     /// Opened since the upstream was registered.
     pub dialled: u64,
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, Copy)]
+pub struct IssuerReading {
+    /// What we call it.
+    pub name: &'static str,
+    /// How many there are.
+    pub keys: usize,
+    /// When they were fetched.
+    pub fetched: Option<SystemTime>,
+}
+
+/// The second level of the cache and the log of purges.
+#[derive(Debug, Clone, Default)]
+pub struct FleetCacheReading {
+    /// Looks since the start, by how they ended.
+    pub looks: Vec<(&'static str, u64)>,
+    /// Writes since the start, by how they ended.
+    pub writes: Vec<(&'static str, u64)>,
+    /// Entries of the log applied since the start.
+    pub applied: u64,
+    /// Times everything became stale.
+    pub lost_track: u64,
+    /// How late the last entry was applied, seconds.
+    pub lag_seconds: f64,
+    /// Time without contact, seconds.
+    pub silent_seconds: f64,
+    /// Silent for too long.
+    pub blind: bool,
+    /// Purges that wait.
+    pub outbox: usize,
+}
+
+/// The state of the controller.
+#[derive(Debug, Clone, Copy)]
+pub struct KubernetesReading {
+    /// When the Kubernetes API last said anything on a watch, seconds of Unix time.
+    pub last_event: f64,
+    /// This replica leads.
+    pub leading: bool,
 }
 
 /// The state of one pool of connections.

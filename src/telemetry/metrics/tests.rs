@@ -38,9 +38,20 @@ fn readings(names: &[&str]) -> Readings {
     };
     Readings {
         dependencies: vec![("database", true)],
+        kubernetes: Some(KubernetesReading { last_event: 1.5, leading: true }),
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         replicas: 3,
         cache: CacheReading { bytes: 42, capacity: 100, entries: 3, evicted: 7 },
+        issuers: vec![IssuerReading {
+            name: "kubernetes",
+            keys: 2,
+            fetched: Some(UNIX_EPOCH + Duration::from_secs(9)),
+        }],
+        fleet_cache: Some(FleetCacheReading {
+            looks: vec![("hit", 1)],
+            writes: vec![("stored", 1)],
+            ..FleetCacheReading::default()
+        }),
         connections: vec![(Listener::Proxy, 5)],
         upstreams: names.iter().map(upstream).collect(),
         silence: Duration::from_millis(250),
@@ -100,6 +111,7 @@ fn events_are_counted_under_their_labels() {
     rates.problem(ProblemType::UpstreamTimeout);
     metrics.refused_before_a_call(ProblemType::UnknownUpstream);
     breaker.transition(BreakerState::HalfOpen, TransitionReason::PeriodOver);
+    metrics.issuer_fetch("kubernetes", IssuerFetch::Failed);
     let document = text(&metrics, &Readings::default());
     for line in [
         r#"levee_calls_total{upstream="rates",method="GET",outcome="upstream"} 1"#,
@@ -117,6 +129,8 @@ fn events_are_counted_under_their_labels() {
         r#"levee_problems_total{upstream="rates",problem="overloaded"} 0"#,
         r#"levee_problems_total{upstream="",problem="unknown-upstream"} 1"#,
         r#"levee_breaker_transitions_total{upstream="rates",operation="quote",to="half_open",reason="period_over"} 1"#,
+        r#"levee_issuer_fetches_total{issuer="kubernetes",result="failed"} 1"#,
+        r#"levee_issuer_fetches_total{issuer="kubernetes",result="ok"} 0"#,
     ] {
         has(&document, line);
     }
@@ -144,6 +158,8 @@ fn readings_show_as_gauges() {
         r#"levee_quota_degraded{upstream="rates",operation="quote"} 1"#,
         "levee_replicas 3",
         "levee_cache_bytes 42",
+        r#"levee_issuer_keys{issuer="kubernetes"} 2"#,
+        r#"levee_issuer_keys_fetched_timestamp_seconds{issuer="kubernetes"} 9"#,
         "levee_cache_capacity_bytes 100",
         "levee_cache_entries 3",
         "levee_cache_evictions_total 7",
@@ -250,6 +266,7 @@ async fn names_follow_the_conventions() {
     let metrics = metrics_with(&["rates"]);
     let _breaker = metrics.upstream("rates").breaker("");
     metrics.http_request(&Method::GET, Some("/docs"), StatusCode::OK, Duration::ZERO);
+    metrics.issuer_fetch("kubernetes", IssuerFetch::Ok);
     let mut readings = readings(&["rates"]);
     readings.runtime = Some(tokio::runtime::Handle::current().metrics());
     let gathered = metrics.gather(&readings);

@@ -9,23 +9,23 @@ use super::{PASSWORD, login};
 use crate::support::levee::{TestApp, levee};
 
 /// A database of a test, and the commands on it.
-struct Desk {
+pub(super) struct Desk {
     folder: TempDir,
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let desk = Self { folder: TempDir::with_prefix("levee-test-").unwrap() };
         let migrated = desk.command(&["migrate"]).output().unwrap();
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
         desk
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("sqlite://{}", self.folder.path().join("levee.db").display())
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = levee();
         command.args(arguments).env("LEVEE_DATABASE_URL", self.url()).current_dir(self.folder.path());
         command

@@ -4,10 +4,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::{PASSWORD, audited, create, login, on_both, refresh, signed_in, started, text};
 use crate::support::client::burst;
 use crate::support::levee::{Setup, TestApp};
+use crate::support::postgres;
 use crate::support::until::until;
 
 const SOON: Duration = Duration::from_secs(1);
@@ -143,6 +145,33 @@ async fn a_deleted_user_is_out(setup: Setup) {
     assert_eq!(refresh(&app, &token).await.status, 401);
     assert_eq!(login(&app, &ada.email, PASSWORD).await.status, 401);
     assert_eq!(admin.get(&ada.path()).await.status, 404);
+}
+
+/// The clock stands still; the session is moved into the past instead.
+#[tokio::test]
+async fn a_session_ends_after_seven_days_however_often_it_was_refreshed() {
+    let folder = TempDir::with_prefix("levee-test-").unwrap();
+    let database = format!("sqlite://{}", folder.path().join("levee.db").display());
+    let app = TestApp::with("").env("LEVEE_DATABASE_URL", &database).start().await;
+    let admin = app.admin().await;
+    let ada = create(&admin, "ada", "viewer").await;
+    let (_, mut token) = signed_in(&app, &ada).await;
+    let hour = 60 * 60 * 1_000_000_i64;
+    let pass = async |time: i64| {
+        let sql = format!(
+            "UPDATE sessions SET created = created - {time}, expires = expires - {time}; \
+             UPDATE refresh_tokens SET created = created - {time}, used = used - {time}"
+        );
+        postgres::execute(&database, &sql).await;
+    };
+    for hours in [1, 24, 6 * 24 - 2] {
+        pass(hours * hour).await;
+        let answer = refresh(&app, &token).await;
+        assert_eq!(answer.status, 200, "{hours} hours later: {}", answer.text());
+        text(&answer.json(), "refreshToken").clone_into(&mut token);
+    }
+    pass(hour + hour / 60).await;
+    assert_eq!(refresh(&app, &token).await.status, 401, "seven days and a minute");
 }
 
 #[tokio::test]

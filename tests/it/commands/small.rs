@@ -1,4 +1,4 @@
-//! `levee openapi` prints what is committed; `levee healthcheck` asks the ops port.
+//! `levee openapi` and `levee crds` print what is committed; `levee healthcheck` asks the ops port.
 
 use std::path::Path;
 
@@ -19,6 +19,7 @@ fn the_printed_document_is_the_committed_one() {
         (&["openapi"][..], "levee.yaml"),
         (&["openapi", "--format", "yaml"], "levee.yaml"),
         (&["openapi", "--format", "json"], "levee.json"),
+        (&["crds"], "upstream.crd.yaml"),
     ] {
         let (code, out, error) = run(&folder(), arguments);
         assert_eq!((code, error.as_str()), (0, ""), "{arguments:?}");

@@ -60,7 +60,7 @@ async fn a_change_needs_the_state_that_was_read(setup: Setup) {
 async fn fields_that_are_not_the_callers_to_set_are_refused(setup: Setup) {
     let (_app, admin) = started(setup).await;
     let program = Program::new(&admin, "billing", "none").await;
-    for field in ["id", "version", "created", "epoch", "revision", "hash"] {
+    for field in ["id", "version", "createdAt", "epoch", "revision", "hash"] {
         let mut body = json!({ "name": "x", "class": "low" });
         body[field] = json!("1");
         let refused = admin.post(ACCOUNTS, body).await;
@@ -85,12 +85,21 @@ async fn every_wrong_field_is_named(setup: Setup) {
     let mut named = pointers(&refused);
     named.sort();
     assert_eq!((refused.status.as_u16(), named.join(" ").as_str()), (400, "/class /name /role"));
-    for key in [json!({ "name": "", "expiresIn": 0 }), json!({ "name": "a\nb", "expiresIn": 315_360_001 })] {
+    for key in [json!({ "name": "", "expiresIn": 60 }), json!({ "name": "a\nb", "expiresIn": "soon" })] {
         let refused = admin.post(&format!("{}/keys", program.path), key).await;
         let mut named = pointers(&refused);
         named.sort();
         named.dedup();
         assert_eq!((refused.status.as_u16(), named.join(" ").as_str()), (400, "/expiresIn /name"));
+    }
+    for life in ["0s", "3651d", "500ms"] {
+        let key = json!({ "name": "ci", "expiresIn": life });
+        let refused = admin.post(&format!("{}/keys", program.path), key).await;
+        assert_eq!(
+            (refused.status.as_u16(), pointers(&refused)),
+            (400, vec!["/expiresIn".to_owned()]),
+            "{life}"
+        );
     }
 }
 

@@ -25,15 +25,15 @@ async fn a_revoked_key_counts_no_more_at_once(setup: Setup) {
     assert_eq!(admin.get(&program.key).await.status, 404);
     assert_eq!(admin.change(Method::DELETE, &program.key, "*", None).await.status, 404);
     let keys = admin.get(&format!("{}/keys", program.path)).await.json();
-    assert!(keys["items"][0]["revoked"].is_string(), "the list remembers it: {keys}");
+    assert!(keys["items"][0]["revokedAt"].is_string(), "the list remembers it: {keys}");
 }
 
 async fn a_key_ends_with_its_time(setup: Setup) {
     let (_app, admin) = started(setup).await;
     let program = Program::new(&admin, "billing", "viewer").await;
-    let issued = issue(&admin, &program.path, json!({ "name": "short", "expiresIn": 2 })).await.json();
+    let issued = issue(&admin, &program.path, json!({ "name": "short", "expiresIn": "2s" })).await.json();
     let short = admin.bearer(issued["key"].as_str().unwrap());
-    assert!(issued["expires"].is_string());
+    assert!(issued["expiresAt"].is_string());
     until("the key has expired", Duration::from_secs(10), async || short.get(ACCOUNTS).await.status == 401)
         .await;
     assert_eq!(program.reads().await, 200, "the other one does not");
@@ -91,6 +91,6 @@ async fn the_last_use_of_a_key_survives_a_stop() {
     let admin = replica.admin().await;
     let keys = admin.get(&format!("{}/keys", program.path)).await.json();
     let used: Vec<bool> =
-        keys["items"].as_array().unwrap().iter().map(|key| key["lastUsed"].is_string()).collect();
+        keys["items"].as_array().unwrap().iter().map(|key| key["lastUsedAt"].is_string()).collect();
     assert_eq!(used, [true, false], "{keys}");
 }

@@ -15,8 +15,9 @@ use crate::support::client::{Connection, burst};
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::Misbehaving;
 
-/// How much slower calls may be before this is a defect and not the machine. The aim is 1.2; the ratio is printed.
-const MARGIN: f64 = 2.0;
+/// How much later calls may be answered before this is a defect and not the scheduler: a slice or two, and far less than
+/// one hash takes. The aim is 1.2 times as late; the ratio is printed.
+const MARGIN: Duration = Duration::from_millis(10);
 /// Clients that sign in at once, again and again.
 const CLIENTS: usize = 200;
 /// Rounds with them and without, neighbours in time.
@@ -64,7 +65,9 @@ async fn two_hundred_logins_do_not_slow_calls() {
     println!(
         "p99 without and with {CLIENTS} logins: {pairs:?}; ratios {ratios:.2?}; median ratio {ratio:.2}"
     );
-    assert!(ratio <= MARGIN, "{ratio:.2} times slower: {pairs:?}");
+    let later: Vec<f64> =
+        pairs.iter().map(|(without, with)| with.as_secs_f64() - without.as_secs_f64()).collect();
+    assert!(median(&later) <= MARGIN.as_secs_f64(), "{later:?} s later");
     let hashed = app.metric(r#"levee_auth_failures_total{reason="password"}"#).await;
     assert!(hashed.is_some_and(|hashed| hashed > 0.0), "they were there");
 }

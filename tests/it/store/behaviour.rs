@@ -300,8 +300,13 @@ on_both! {
 
         assert_eq!(store.credentials_not_under("k2".to_owned(), 9).await.unwrap().len(), 0);
         assert_eq!(store.credentials_not_under("k3".to_owned(), 9).await.unwrap().len(), 1);
-        store.rewrap_credential(sealed("rates", first, "old")).await.unwrap();
-        store.rewrap_credential(sealed("rates", second, "k3")).await.unwrap();
+        let before = store.revision().await.unwrap();
+        let late = store.rewrap_credentials(vec![sealed("rates", first, "old")], actor()).await.unwrap();
+        assert_eq!((late.value, late.revision), (0, before), "another was set since");
+        for expected in [1, 0] {
+            let rewrapped = store.rewrap_credentials(vec![sealed("rates", second, "k3")], actor()).await.unwrap();
+            assert_eq!((rewrapped.value, rewrapped.revision), (expected, before + 1), "every replica hears of it once");
+        }
         assert_eq!(store.stored().await.unwrap().credentials[0].kid, "k3");
 
         store.delete_credential("rates".to_owned(), actor()).await.unwrap();

@@ -44,8 +44,8 @@ async fn rotate(store: &Store, presented: u8, child: u8, grace: Duration) -> Rot
     store.rotate_session(hash(presented), hash(child), grace, actor()).await.unwrap()
 }
 
-fn rotated(token: &NewRefreshToken) -> Rotation {
-    Rotation::Rotated { user: token.user, family: token.family, expires: token.expires }
+fn rotated(user: &User, token: &NewRefreshToken) -> Rotation {
+    Rotation::Rotated { user: Box::new(user.clone()), family: token.family, expires: token.expires }
 }
 
 fn reused(token: &NewRefreshToken) -> Rotation {
@@ -62,19 +62,19 @@ async fn noted(store: &Store, action: &str) -> usize {
 
 on_both! {
     async fn a_token_is_rotated_down_its_family(store) {
-        let (_, first) = signed_in(&store).await;
-        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&first));
-        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&first));
+        let (user, first) = signed_in(&store).await;
+        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&user, &first));
+        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&user, &first));
         assert_eq!(rotate(&store, 9, 10, GRACE).await, Rotation::Refused);
         assert_eq!(noted(&store, "session.opened").await, 1);
         assert_eq!(store.revision().await.unwrap(), 1, "sessions are no replica's concern");
     }
 
     async fn a_repeated_request_gets_the_same_child_within_the_grace(store) {
-        let (_, first) = signed_in(&store).await;
-        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&first));
-        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&first));
-        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&first));
+        let (user, first) = signed_in(&store).await;
+        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&user, &first));
+        assert_eq!(rotate(&store, 1, 2, GRACE).await, rotated(&user, &first));
+        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&user, &first));
         assert_eq!(rotate(&store, 1, 2, GRACE).await, reused(&first), "its child was used");
     }
 
@@ -88,7 +88,7 @@ on_both! {
         assert_eq!(rotate(&store, 3, 4, GRACE).await, Rotation::Refused, "the newest is revoked too");
         assert_eq!(rotate(&store, 1, 2, GRACE).await, Rotation::Refused);
         assert_eq!(noted(&store, "session.reused").await, 1);
-        assert_eq!(rotate(&store, 50, 51, GRACE).await, rotated(&other), "another login is untouched");
+        assert_eq!(rotate(&store, 50, 51, GRACE).await, rotated(&user, &other), "another login is untouched");
     }
 
     async fn after_the_grace_a_used_token_is_reuse(store) {
@@ -100,7 +100,7 @@ on_both! {
     }
 
     async fn twenty_at_once_get_one_child(store) {
-        let (_, first) = signed_in(&store).await;
+        let (user, first) = signed_in(&store).await;
         let twenty: Vec<_> = (0..20)
             .map(|_| {
                 let store = store.store.clone();
@@ -108,10 +108,31 @@ on_both! {
             })
             .collect();
         for one in twenty {
-            assert_eq!(one.await.unwrap(), rotated(&first));
+            assert_eq!(one.await.unwrap(), rotated(&user, &first));
         }
-        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&first));
+        assert_eq!(rotate(&store, 2, 3, GRACE).await, rotated(&user, &first));
         assert_eq!(noted(&store, "session.reused").await, 0);
+    }
+
+    /// What is issued for a refresh must not outlive a password that is changed at the same moment: it is of the epoch
+    /// under which the session counted, whichever of the two was first.
+    async fn a_refresh_that_crosses_a_new_password_is_of_the_old_epoch_or_refused(store) {
+        let (user, _) = signed_in(&store).await;
+        let mut presented = 1;
+        for _ in 0..20 {
+            let (there, id) = (store.store.clone(), user.id);
+            let changing =
+                tokio::spawn(async move { there.set_password(id, "hash-2".to_owned(), actor()).await });
+            let epoch = match rotate(&store, presented, presented + 1, GRACE).await {
+                Rotation::Rotated { user, .. } => Some(user.epoch),
+                Rotation::Refused => None,
+                reused @ Rotation::Reused { .. } => panic!("{reused:?}"),
+            };
+            let now = changing.await.unwrap().unwrap().value;
+            assert!(epoch.is_none_or(|epoch| epoch == now.epoch - 1), "{epoch:?} beside {now:?}");
+            presented += 2;
+            store.open_session(token(&now, presented), actor()).await.unwrap();
+        }
     }
 
     async fn twenty_thieves_revoke_once(store) {

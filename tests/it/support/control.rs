@@ -196,6 +196,11 @@ impl Replica {
         self.process.log()
     }
 
+    /// Resident memory, bytes, as the kernel counts it.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.process.resident_memory()
+    }
+
     /// Stops it and waits for its end.
     pub(crate) async fn stop(mut self) {
         self.process.signal(rustix::process::Signal::TERM);

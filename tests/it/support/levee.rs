@@ -117,10 +117,7 @@ impl TestApp {
 
     /// Resident memory, bytes, as the kernel counts it.
     pub(crate) fn resident_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
-        let kilobytes =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-        kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).expect("VmRSS is in kB") * 1024
+        self.process.resident_memory()
     }
 }
 

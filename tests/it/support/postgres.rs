@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use levee::repositories::{PoolLimits, Store};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -68,6 +68,16 @@ impl Drop for Database {
         });
         // A database that is left goes with the server.
         let _ = dropping.join();
+    }
+}
+
+/// Changes rows of any database behind the back of whoever uses it.
+pub(crate) async fn execute(url: &str, sql: &str) {
+    let sql = AssertSqlSafe(sql.to_owned());
+    if url.starts_with("sqlite:") {
+        SqliteConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
+    } else {
+        PgConnection::connect(url).await.unwrap().execute(sql).await.unwrap();
     }
 }
 

@@ -38,9 +38,17 @@ impl Process {
         Self { name, child, log }
     }
 
-    /// Process id, for reading what the kernel says of it.
+    /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Resident memory, bytes, as the kernel counts it.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let kilobytes =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        kilobytes.and_then(|number| number.trim().parse::<u64>().ok()).expect("VmRSS is in kB") * 1024
     }
 
     /// All it has printed so far.

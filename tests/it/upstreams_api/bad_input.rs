@@ -60,6 +60,8 @@ async fn bodies_that_are_none_are_refused(deployment: Deployment) {
         (json!({ "name": "rates", "spec": plain, "urk": 1 }).to_string(), 400, Some("/urk")),
         (json!({ "name": "Rates!", "spec": plain }).to_string(), 400, Some("/name")),
         (json!({ "name": "a".repeat(64), "spec": plain }).to_string(), 400, Some("/name")),
+        // The API judges documents at the path that such an upstream would have.
+        (json!({ "name": "validate", "spec": plain }).to_string(), 400, Some("/name")),
         (json!({ "name": 7, "spec": plain }).to_string(), 400, Some("/name")),
         (json!({ "name": "rates", "spec": [] }).to_string(), 400, Some("/spec")),
         (json!({ "name": "rates", "spec": {} }).to_string(), 400, Some("/spec/url")),

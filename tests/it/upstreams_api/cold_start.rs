@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 
 use super::*;
+use crate::support::control::{K1, K2};
 use crate::support::postgres::Cluster;
 use crate::support::process::Process;
 
@@ -74,6 +75,61 @@ async fn with_a_snapshot_it_serves_calls_with_keys_and_takes_the_database_when_t
     register(&admin, "more", spec(&server.url())).await;
     assert!(returned.elapsed() < Duration::from_secs(5), "{:?}", returned.elapsed());
     assert_eq!(replica.call(&key, "/proxy/more/ok").await.status, 200);
+}
+
+/// What a retired key opens must not lie on disk for longer than in the database.
+#[tokio::test]
+async fn a_snapshot_follows_the_rotation_of_keys() {
+    let (server, mut cluster) = (Misbehaving::start().await, Cluster::start().await);
+    let mut deployment = Deployment::on_postgres(cluster.url());
+    deployment.migrate().await;
+    deployment.env("LEVEE_SNAPSHOT_DIR", deployment.path("kept"));
+    let replica = deployment.replica().await;
+    let admin = replica.admin().await;
+    let key = admin.key("caller").await;
+    let mut document = spec(&server.url());
+    document["credentials"] = json!({ "header": { "name": "x-api-key", "value": "{secret}" } });
+    register(&admin, "rates", document).await;
+    let secret = json!({ "secret": "s3cret-of-the-tests" });
+    assert_eq!(admin.put("/api/v1/upstreams/rates/credentials", secret).await.status, 204);
+    replica.stop().await;
+    deployment.secret_keys(&[K2, K1]);
+    let replica = deployment.replica().await;
+    until("the state on disk needs no old key", SOON, async || {
+        let status = replica.status().await;
+        let (now, kept) = (&status["snapshot"]["revision"], &status["snapshot"]["onDisk"]);
+        status["credentialsByKey"] == json!({ "k2": 1 }) && now == kept
+    })
+    .await;
+    replica.stop().await;
+    cluster.stop().await;
+    deployment.secret_keys(&[K2]);
+    let replica = deployment.replica().await;
+    assert_eq!(replica.call(&key, "/proxy/rates/ok").await.status, 200);
+    let sent = server.received().last().unwrap().header("x-api-key");
+    assert_eq!(sent.as_deref(), Some("s3cret-of-the-tests"));
+}
+
+/// A full or missing disk that comes back is written to, though nothing changed meanwhile.
+#[tokio::test]
+async fn a_snapshot_that_could_not_be_kept_is_tried_again() {
+    let mut deployment = Deployment::on_sqlite();
+    deployment.migrate().await;
+    let (in_the_way, kept) = (deployment.path("kept"), deployment.path("kept/here"));
+    fs::write(&in_the_way, "a file where the folder should be").unwrap();
+    deployment.env("LEVEE_SNAPSHOT_DIR", kept.clone());
+    let replica = deployment.replica().await;
+    let failed = |line: &String| line.contains("cannot be kept on disk");
+    until("it cannot be kept", SOON, async || replica.log().iter().any(failed)).await;
+    fs::remove_file(&in_the_way).unwrap();
+    until("it is kept", SOON, async || {
+        let snapshot = replica.status().await["snapshot"].clone();
+        snapshot["onDisk"].is_u64() && snapshot["onDisk"] == snapshot["revision"]
+    })
+    .await;
+    let beside = fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = beside.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[tokio::test]

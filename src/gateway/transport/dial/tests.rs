@@ -11,7 +11,7 @@ fn loopback() -> Vec<IpNet> {
 }
 
 fn dialler(host: &str, port: u16, allowed: Vec<IpNet>, forbidden: Vec<SocketAddr>) -> Dialler {
-    let border = Arc::new(Border::new(allowed, forbidden, TaskTracker::new()));
+    let border = Arc::new(Border::new(allowed, forbidden, Vec::new(), TaskTracker::new()));
     Dialler { border, host: host.to_owned(), port, narrowed: None }
 }
 
@@ -62,6 +62,27 @@ async fn our_own_listeners_are_refused_by_any_address_of_this_machine() {
     let elsewhere = SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1)));
     let allowed = dialler("127.0.0.1", port, loopback(), vec![elsewhere]);
     allowed.dial(Instant::now() + Duration::from_secs(20)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_we_depend_on_is_no_upstream_by_whatever_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let dial = async |host: &str, services: &[(&str, u16)]| {
+        let services =
+            services.iter().map(|(host, port)| Service { host: (*host).to_owned(), port: *port }).collect();
+        let border = Arc::new(Border::new(loopback(), Vec::new(), services, TaskTracker::new()));
+        let dialler = Dialler { border, host: host.to_owned(), port, narrowed: None };
+        dialler.dial(Instant::now() + Duration::from_secs(20)).await
+    };
+    for (host, service) in
+        [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1"), ("::ffff:127.0.0.1", "localhost")]
+    {
+        let failure = dial(host, &[(service, port)]).await.unwrap_err();
+        assert_eq!(failure.kind, SendFailureKind::DestinationRefused, "{host}");
+    }
+    let harmless = [("localhost", port.wrapping_add(1)), ("127.0.0.9", port), ("nonexistent.invalid", port)];
+    dial("127.0.0.1", &harmless).await.unwrap();
 }
 
 #[tokio::test]

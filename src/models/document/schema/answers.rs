@@ -21,6 +21,12 @@ pub(super) fn cache() -> Object {
         field("vary", list(Kind::Text(HEADER_NAME), 16), "Request headers that join the key; not `*`.")
             .or(json!([])),
         field("maxObject", Kind::Size(1..=8 * MIB), "The largest body that is kept.").or("1MiB"),
+        field(
+            "tags",
+            list(line(256), 16),
+            "What answers can be purged by, beside the tags they name themselves.",
+        )
+        .or(json!([])),
     ]);
     object("CachePolicy", "What may be answered from memory.", fields)
 }

@@ -92,7 +92,10 @@ fn tls() -> Object {
 }
 
 fn access() -> Object {
-    const RULE: Text = Text { pattern: r"^(any_authenticated|sa:[a-z0-9*-]+|user:\S+)$", most: 256 };
+    const RULE: Text = Text {
+        pattern: r"^(any_authenticated|sa:[a-z0-9*-]+|k8s:[a-z0-9.*-]+/[a-z0-9.*-]+|user:\S+)$",
+        most: 256,
+    };
     object(
         "AccessPolicy",
         "Who may call. Left out, nobody may (anybody in `levee dev`).",
@@ -100,7 +103,7 @@ fn access() -> Object {
             field(
                 "allow",
                 list(Kind::Text(RULE), 200),
-                "One match is enough: `sa:name` (a service account), `user:address` (a person), `any_authenticated`. `*` is \
+                "One match is enough: `sa:name` (a service account), `k8s:namespace/account` (one of Kubernetes), `user:address` (a person), `any_authenticated`. `*` is \
                  any text.",
             ),
             field(

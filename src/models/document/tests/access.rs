@@ -7,7 +7,7 @@ use crate::models::principal::PrincipalKind;
 #[test]
 fn rules_name_programs_people_or_everybody_who_proves_who_they_are() {
     let access = good(
-        "access: { allow: ['sa:billing-*', 'user:*@example.com', any_authenticated], keyHeader: X-API-Key }",
+        "access: { allow: ['sa:billing-*', 'k8s:payments/*', 'user:*@example.com', any_authenticated], keyHeader: X-API-Key }",
     )
     .access;
     assert_eq!(
@@ -15,6 +15,7 @@ fn rules_name_programs_people_or_everybody_who_proves_who_they_are() {
         Access {
             allow: vec![
                 Allow::Named(PrincipalKind::ServiceAccount, Pattern::new("billing-*")),
+                Allow::Named(PrincipalKind::KubernetesServiceAccount, Pattern::new("payments/*")),
                 Allow::Named(PrincipalKind::User, Pattern::new("*@example.com")),
                 Allow::AnyAuthenticated,
             ],
@@ -39,7 +40,8 @@ fn a_document_that_says_nothing_lets_nobody_in_except_for_development() {
 
 #[test]
 fn rules_that_could_match_nobody_are_refused() {
-    let no_rule = "is no rule; use `sa:name`, `user:address` (`*` is any text) or `any_authenticated`";
+    let no_rule = "is no rule; use `sa:name`, `k8s:namespace/account`, `user:address` (`*` is any text) or `any_authenticated`";
+    let no_kubernetes = "can match no service account of Kubernetes: write `k8s:namespace/account` with a-z, 0-9, `-`, `.` and `*`";
     let no_account = "can match no service account: their names have only a-z, 0-9 and `-`";
     for (rule, reason) in [
         ("'*'", no_rule),
@@ -50,7 +52,12 @@ fn rules_that_could_match_nobody_are_refused() {
         ("'user:a b'", "needs a name without spaces after `user:`; `*` is any text"),
         ("sa:Billing", no_account),
         ("sa:billing.eu", no_account),
-        ("k8s:payments/*", "not supported yet: service accounts of Kubernetes cannot prove who they are"),
+        ("k8s:payments", no_kubernetes),
+        ("k8s:payments/", no_kubernetes),
+        ("k8s:/checkout", no_kubernetes),
+        ("k8s:a/b/c", no_kubernetes),
+        ("k8s:Payments/checkout", no_kubernetes),
+        ("'k8s:'", "needs a name without spaces after `k8s:`; `*` is any text"),
         ("''", "must be a text on one line, not empty"),
     ] {
         let expected = format!("2: access.allow[1]: {reason}");

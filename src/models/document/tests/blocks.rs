@@ -347,7 +347,6 @@ fn what_is_designed_but_not_built_says_so() {
         "tls.clientCert",
         "network.service",
         "concurrency.adaptive",
-        "cache.tags",
     ] {
         let fields = match field.split_once('.') {
             Some((block, field)) => format!("{block}: {{ {field}: {{}} }}"),

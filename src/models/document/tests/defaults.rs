@@ -85,6 +85,7 @@ fn a_document_with_only_a_url_gets_the_defaults_of_the_table() {
             query_sort: false,
             vary: vec![],
             max_object: 1 << 20,
+            tags: Vec::new(),
         },
         fallback: Fallback {
             steps: vec![],

@@ -1,6 +1,8 @@
 //! The kept state as JSON. Its own shape, so that a change of the models is a decision here: times in microseconds since
 //! 1970, bytes in base64. An unknown field is skipped, a missing one makes the whole unreadable.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -8,12 +10,16 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::{Kept, KeptResource};
+use crate::models::custom_resource::ResourceId;
 use crate::models::principal::{Class, Role};
 use crate::models::registration::{BreakerOverride, ForcedMode, Registration, SealedCredential, Stored};
 use crate::models::service_account::{ApiKeyRecord, ServiceAccount};
 use crate::models::user::{Email, User};
 
-pub(super) fn write(stored: &Stored) -> Vec<u8> {
+pub(super) fn write(kept: &Kept) -> Vec<u8> {
+    let stored = &kept.stored;
+    let resources = kept.resources.as_ref();
     let state = State {
         revision: stored.revision,
         upstreams: stored.upstreams.iter().map(KeptUpstream::of).collect(),
@@ -22,14 +28,19 @@ pub(super) fn write(stored: &Stored) -> Vec<u8> {
         users: stored.users.iter().map(KeptUser::of).collect(),
         service_accounts: stored.service_accounts.iter().map(KeptAccount::of).collect(),
         keys: stored.keys.iter().map(KeptKey::of).collect(),
+        resources: resources.map(|resources| resources.iter().map(KeptObject::of).collect()),
     };
     serde_json::to_vec(&state).expect("structs of texts and numbers always serialise")
 }
 
 /// `None` when it is not what [`write()`] makes.
-pub(super) fn read(text: &[u8]) -> Option<Stored> {
+pub(super) fn read(text: &[u8]) -> Option<Kept> {
     let state: State = serde_json::from_slice(text).ok()?;
-    Some(Stored {
+    let resources = match state.resources {
+        Some(resources) => Some(Arc::new(all(resources, KeptObject::read)?)),
+        None => None,
+    };
+    let stored = Stored {
         revision: state.revision,
         upstreams: all(state.upstreams, KeptUpstream::read)?,
         credentials: all(state.credentials, KeptCredential::read)?,
@@ -37,7 +48,8 @@ pub(super) fn read(text: &[u8]) -> Option<Stored> {
         users: all(state.users, KeptUser::read)?,
         service_accounts: all(state.service_accounts, KeptAccount::read)?,
         keys: all(state.keys, KeptKey::read)?,
-    })
+    };
+    Some(Kept { stored: Arc::new(stored), resources })
 }
 
 fn all<K, T>(kept: Vec<K>, read: impl Fn(K) -> Option<T>) -> Option<Vec<T>> {
@@ -67,6 +79,9 @@ struct State {
     users: Vec<KeptUser>,
     service_accounts: Vec<KeptAccount>,
     keys: Vec<KeptKey>,
+    /// Missing in what earlier versions kept, and where no cluster is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    resources: Option<Vec<KeptObject>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -126,6 +141,43 @@ impl KeptCredential {
         let (sealed, updated) = (STANDARD.decode(&self.sealed).ok()?, moment(self.updated)?);
         let Self { upstream, binding, version, kid, updated_by, .. } = self;
         Some(SealedCredential { upstream, binding, version, kid, sealed, updated, updated_by })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeptObject {
+    namespace: String,
+    object: String,
+    name: String,
+    uid: String,
+    generation: i64,
+    spec: Value,
+    secret_version: Option<String>,
+    credential: Option<KeptCredential>,
+}
+
+impl KeptObject {
+    fn of(it: &KeptResource) -> Self {
+        Self {
+            namespace: it.id.namespace.clone(),
+            object: it.id.object.clone(),
+            name: it.name.clone(),
+            uid: it.uid.clone(),
+            generation: it.generation,
+            spec: Value::clone(&it.spec),
+            secret_version: it.sealed.as_ref().map(|(version, _)| version.clone()),
+            credential: it.sealed.as_ref().map(|(_, credential)| KeptCredential::of(credential)),
+        }
+    }
+
+    fn read(self) -> Option<KeptResource> {
+        let Self { namespace, object, name, uid, generation, .. } = self;
+        let sealed = match self.credential {
+            Some(credential) => Some((self.secret_version?, credential.read()?)),
+            None => None,
+        };
+        let (id, spec) = (ResourceId { namespace, object }, Arc::new(self.spec));
+        Some(KeptResource { id, name, uid, generation, spec, sealed })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What was kept is read back, and nothing else is.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::json;
@@ -8,6 +9,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::*;
+use crate::models::custom_resource::ResourceId;
 use crate::models::principal::{Class, Role};
 use crate::models::registration::{BreakerOverride, ForcedMode, Registration, SealedCredential};
 use crate::models::service_account::{ApiKeyRecord, ServiceAccount};
@@ -22,9 +24,9 @@ fn at(seconds: i64) -> OffsetDateTime {
 }
 
 #[expect(clippy::too_many_lines, reason = "one value with every field")]
-fn state() -> Stored {
+fn state() -> Kept {
     let (user, account) = (Uuid::now_v7(), Uuid::now_v7());
-    Stored {
+    let stored = Stored {
         revision: 7,
         upstreams: vec![Registration {
             name: "rates".into(),
@@ -83,7 +85,17 @@ fn state() -> Stored {
             last_used: None,
             revoked: None,
         }],
-    }
+    };
+    let sealed = SealedCredential { upstream: "shop.rates".into(), ..stored.credentials[0].clone() };
+    let resource = KeptResource {
+        id: ResourceId { namespace: "shop".into(), object: "rates".into() },
+        name: "shop.rates".into(),
+        uid: "4a1c".into(),
+        generation: 3,
+        spec: Arc::new(json!({ "url": "https://api.example.com" })),
+        sealed: Some(("17".into(), sealed)),
+    };
+    Kept { stored: Arc::new(stored), resources: Some(Arc::new(vec![resource])) }
 }
 
 #[test]
@@ -92,11 +104,13 @@ fn what_was_kept_comes_back_whole_and_only_its_owner_may_read_it() {
     let kept = KeptState::new(folder.path().join("made/here"), ring());
     assert!(kept.read().unwrap().is_none());
     let state = state();
-    kept.write(&Stored::default()).unwrap();
+    kept.write(&Kept { stored: Arc::default(), resources: None }).unwrap();
+    assert!(kept.read().unwrap().unwrap().resources.is_none(), "no cluster was asked");
     kept.write(&state).unwrap();
     let read = kept.read().unwrap().unwrap();
     assert_eq!(format!("{read:?}"), format!("{state:?}"));
-    assert_eq!(read.credentials[0].sealed, state.credentials[0].sealed);
+    assert_eq!(read.stored.credentials[0].sealed, state.stored.credentials[0].sealed);
+    assert_eq!(read.resources, state.resources);
     assert_eq!(fs::metadata(kept.file()).unwrap().permissions().mode() & 0o777, 0o600);
     let text = String::from_utf8_lossy(&fs::read(kept.file()).unwrap()).into_owned();
     assert!(!text.contains("rates") && !text.contains("Ada"), "it is sealed");
@@ -109,7 +123,7 @@ fn what_is_damaged_or_foreign_is_refused() {
     let kept = KeptState::new(folder.path().to_owned(), ring());
     kept.write(&state()).unwrap();
     let whole = fs::read(kept.file()).unwrap();
-    for cut in [0, 5, MAGIC.len(), MAGIC.len() + 1, whole.len() / 2, whole.len() - 1] {
+    for cut in [0, 5, FORM.magic.len(), FORM.magic.len() + 1, whole.len() / 2, whole.len() - 1] {
         fs::write(kept.file(), &whole[..cut]).unwrap();
         assert!(kept.read().is_err(), "cut after {cut}");
     }

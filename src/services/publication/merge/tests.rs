@@ -24,7 +24,7 @@ fn file(name: &str) -> Upstream {
 }
 
 fn merged(files: &[Upstream], stored: &[Registration]) -> Merged {
-    Merged::of(files, stored, &mut Documents::default(), &Rules::default())
+    Merged::of(&Resources::default(), files, stored, &mut Documents::default(), &Rules::default())
 }
 
 fn in_force(merged: &Merged) -> Vec<&str> {
@@ -86,11 +86,13 @@ fn a_new_document_is_held_against_all_others() {
 fn a_document_is_read_once_for_each_revision() {
     let mut documents = Documents::default();
     let rules = Rules::default();
-    Merged::of(&[], &[stored("a", 1, plain())], &mut documents, &rules);
-    let kept = Merged::of(&[], &[stored("a", 1, json!({}))], &mut documents, &rules);
+    let mut of =
+        |stored: &[Registration]| Merged::of(&Resources::default(), &[], stored, &mut documents, &rules);
+    of(&[stored("a", 1, plain())]);
+    let kept = of(&[stored("a", 1, json!({}))]);
     assert!(kept.entries["a"].in_force, "the same revision is the same document");
-    let next = Merged::of(&[], &[stored("a", 2, json!({}))], &mut documents, &rules);
+    let next = of(&[stored("a", 2, json!({}))]);
     assert!(!next.entries["a"].in_force);
-    Merged::of(&[], &[], &mut documents, &rules);
+    of(&[]);
     assert!(documents.0.is_empty());
 }

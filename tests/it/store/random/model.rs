@@ -94,6 +94,8 @@ impl Model {
                 if self.upstreams.contains_key(&name) {
                     return Err("UpstreamName");
                 }
+                self.credentials.remove(&name);
+                self.forced.retain(|(upstream, _), _| *upstream != name);
                 Ok(self.put_upstream(name, value, "created"))
             }
             O::ReplaceUpstream { name, value, expected } => {
