@@ -13,7 +13,7 @@ use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
 use crate::gateway::breaker::{Mode, State};
-use crate::gateway::peers::{PeerState, Peers};
+use crate::gateway::peers::Peers;
 use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live, Snapshot};
 use crate::models::policy::FallbackStep;
@@ -195,14 +195,8 @@ fn read_breaker(live: &Live, lane: &Lane, peers: &Peers) -> BreakerReading {
         state: view.state.into(),
         forced: forced.flatten(),
         open_on: usize::from(matches!(view.state, State::Open | State::ForcedOpen))
-            + open_elsewhere(peers, &live.upstream.name, lane.operation.as_deref()),
+            + peers.open_elsewhere(&live.upstream.name, lane.operation.as_deref()),
     }
-}
-
-fn open_elsewhere(peers: &Peers, upstream: &str, operation: Option<&str>) -> usize {
-    let others = peers.others(upstream, operation);
-    let states = others.iter().filter_map(|peer| peer.note.as_ref()).map(|note| note.state);
-    states.filter(|state| matches!(state, PeerState::Open | PeerState::ForcedOpen)).count()
 }
 
 fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {

@@ -6,6 +6,7 @@
 //! replicas from probing an upstream in trouble all at once. No call waits for any of it, and without Redis
 //! each replica goes by what it sees itself.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +36,13 @@ const LEASE: Duration = Duration::from_secs(3);
 pub struct Peers {
     replica: String,
     metrics: Arc<Metrics>,
-    peers: RwLock<Vec<Peer>>,
+    others: RwLock<Vec<Peer>>,
+    /// What is open here on others' evidence alone, and whose.
+    adopted: RwLock<HashMap<Name, Vec<String>>>,
 }
+
+/// An upstream's name and, where the breaker is an operation's, that one's.
+type Name = (String, Option<String>);
 
 /// Another replica, as it was last heard.
 #[derive(Debug, Clone)]
@@ -61,7 +67,12 @@ pub struct PeerBreaker {
 impl Peers {
     /// None heard of yet by `replica`.
     pub fn new(replica: &str, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { replica: replica.to_owned(), metrics, peers: RwLock::default() })
+        Arc::new(Self {
+            replica: replica.to_owned(),
+            metrics,
+            others: RwLock::default(),
+            adopted: RwLock::default(),
+        })
     }
 
     /// What the others know this replica by.
@@ -77,11 +88,32 @@ impl Peers {
             note: peer.notes.of(upstream, operation).cloned(),
             age: now.saturating_duration_since(peer.said),
         };
-        self.peers.read().iter().filter(|peer| peer.is_heard(now)).map(of).collect()
+        self.others.read().iter().filter(|peer| peer.is_heard(now)).map(of).collect()
     }
 
-    fn hear(&self, peers: Vec<Peer>) {
-        *self.peers.write() = peers;
+    /// How many other replicas have it open.
+    pub fn open_elsewhere(&self, upstream: &str, operation: Option<&str>) -> usize {
+        let now = Instant::now();
+        let is_open = |peer: &&Peer| {
+            let note = peer.notes.of(upstream, operation).filter(|_| peer.is_heard(now));
+            note.is_some_and(|note| matches!(note.state, PeerState::Open | PeerState::ForcedOpen))
+        };
+        self.others.read().iter().filter(is_open).count()
+    }
+
+    /// On whose evidence alone this replica's breaker is open; empty where it is not.
+    pub fn adopted_from(&self, upstream: &str, operation: Option<&str>) -> Vec<String> {
+        let adopted = self.adopted.read();
+        adopted.get(&name(upstream, operation)).cloned().unwrap_or_default()
+    }
+
+    /// Who is not among them has not taken its word back: it holds until its lease is over. So a Redis that was emptied ends
+    /// nothing.
+    fn hear(&self, heard: Vec<Peer>) {
+        let now = Instant::now();
+        let mut peers = self.others.write();
+        peers.retain(|peer| peer.is_heard(now) && heard.iter().all(|other| other.replica != peer.replica));
+        peers.extend(heard);
     }
 }
 
@@ -95,3 +127,10 @@ impl Peer {
 fn named<'a>(live: &'a Live, lane: &'a Lane) -> (&'a str, Option<&'a str>) {
     (&live.upstream.name, lane.operation.as_deref())
 }
+
+fn name(upstream: &str, operation: Option<&str>) -> Name {
+    (upstream.to_owned(), operation.map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The breakers of several replicas over one Redis: what each shows of the others, whose evidence counts, who probes, and that
 //! each goes by itself without Redis.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -110,7 +111,7 @@ async fn a_replica_whose_own_network_is_broken_opens_nobody_elses() {
 
 #[tokio::test]
 async fn what_two_saw_themselves_opens_the_third_before_it_fails() {
-    let (redis, server) = (RedisServer::start().await, Misbehaving::start().await);
+    let (mut redis, server) = (RedisServer::start().await, Misbehaving::start().await);
     let (one, two, three) = (
         replica(&redis, &server.url(), ADOPTING).await,
         replica(&redis, &server.url(), ADOPTING).await,
@@ -129,6 +130,32 @@ async fn what_two_saw_themselves_opens_the_third_before_it_fails() {
     assert_eq!(three.metric(adopted).await, Some(1.0));
     until("the wary one hears", SOON, async || open_in_the_fleet(&wary).await == 3.0).await;
     assert_eq!((status(&wary, "/ok").await, state(&wary).await), (200, "closed".to_owned()));
+    let witnesses = BTreeSet::from([name(&one).await, name(&two).await]);
+    assert_eq!(adopted_from(&three).await, witnesses);
+    assert_eq!(adopted_from(&one).await, BTreeSet::new());
+    let said = three.log().into_iter().find(|line| line.contains("other replicas' evidence opened")).unwrap();
+    assert!(witnesses.iter().all(|name| said.contains(name)), "{said}");
+    // What was adopted ends with the word of those it was adopted from; what was seen does not.
+    redis.stop();
+    let stopped = Instant::now();
+    until("it goes by itself", SOON, async || state(&three).await == "closed").await;
+    assert!(stopped.elapsed() < Duration::from_secs(8), "{:?}", stopped.elapsed());
+    assert_eq!((status(&three, "/ok").await, state(&one).await), (200, "open".to_owned()));
+    assert_eq!(adopted_from(&three).await, BTreeSet::new());
+    assert_eq!(three.metric(&adopted.replace("to=\"open\"", "to=\"closed\"")).await, Some(1.0));
+    fail(&three, "/status/503").await;
+    assert_eq!(three.ask(BREAKER).await.json()["reason"], "failure_rate");
+}
+
+async fn name(replica: &TestApp) -> String {
+    replica.status().await["replica"].as_str().unwrap().to_owned()
+}
+
+/// Whose word opened its breaker, as `/status` says it.
+async fn adopted_from(replica: &TestApp) -> BTreeSet<String> {
+    let status = replica.status().await;
+    let names = status["upstreams"][0]["breakers"][0]["adoptedFrom"].as_array().cloned().unwrap_or_default();
+    names.iter().map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -150,7 +177,7 @@ async fn one_replica_probes_at_a_time() {
         replicas.iter().map(|replica| tokio::spawn(call_until_it_answers(replica.data))).collect();
     until("one probes", SOON, async || gate.waiting() == 1).await;
     // All open periods are over by then, and the one lease has been renewed.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     while began.elapsed() < Duration::from_secs(6) {
         assert_eq!(gate.waiting(), 1, "two probe at once");
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -64,7 +64,7 @@ pub enum Reason {
     Expired,
     /// The policy's mode changed.
     Policy,
-    /// Enough other replicas saw it fail.
+    /// Enough other replicas saw it fail, or their word for that is over.
     Fleet,
 }
 

@@ -62,6 +62,10 @@ impl Book {
             probes: Probes::default(),
         }
     }
+
+    pub(super) fn probes_out(&self) -> usize {
+        self.probes.out.len()
+    }
 }
 
 impl Circuit {
@@ -74,15 +78,29 @@ impl Circuit {
         }
     }
 
-    /// The fleet's verdict: closed becomes open for so long, where the breaker decides for itself.
-    pub(super) fn adopt(&self, open_for: Duration, now: u64) {
+    /// The fleet's verdict: closed becomes open for so long, where the breaker decides for itself. Whether it did.
+    pub(super) fn adopt(&self, open_for: Duration, now: u64) -> bool {
         let mut book = self.book.lock();
         let word = self.word();
-        if word.state() == State::Closed && word.mode() == Mode::Auto {
+        let decides = word.state() == State::Closed && word.mode() == Mode::Auto;
+        if decides {
             book.machine.open();
             let cap = self.active.load().settings.open_cap;
             self.stay_open(&mut book, open_for.min(cap), Reason::Fleet, now);
         }
+        decides
+    }
+
+    /// The fleet's verdict is over: what it alone opened is closed as before. Whether it was.
+    pub(super) fn disown(&self, now: u64) -> bool {
+        let mut book = self.book.lock();
+        let word = self.word();
+        let adopted = word.state() == State::Open && self.last_reason() == Reason::Fleet;
+        if adopted {
+            book.machine.reset();
+            self.close(&mut book, word.mode(), Reason::Fleet, now);
+        }
+        adopted
     }
 
     /// The open period of `epoch` is over: half-open begins with the asker as its first probe.

@@ -2,7 +2,7 @@
 //!
 //! A peer's breaker is evidence while it is open because of what that replica itself saw. Two are needed, and half of all that
 //! report, this one included. What was evidence before our own breaker last closed is so no longer: our probes have seen
-//! better since.
+//! better since. What was adopted holds only while enough peers go on to say that they have not seen better.
 
 use std::time::Duration;
 
@@ -15,16 +15,39 @@ const FEWEST: usize = 2;
 /// An open period that is nearly over is not worth adopting.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// For how long ours is to be open, where the peers' evidence says that it should; `stood` is for how long it has been closed.
-pub(super) fn judge(own: &View, stood: Duration, peers: &[PeerBreaker]) -> Option<Duration> {
+/// What the peers' evidence asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// For how long ours is to be open.
+    pub(super) open_for: Duration,
+    /// Whose evidence it is.
+    pub(super) from: Vec<String>,
+}
+
+/// Whether ours is to open; `stood` is for how long it has been closed.
+pub(super) fn judge(own: &View, stood: Duration, peers: &[PeerBreaker]) -> Option<Verdict> {
     if own.state != State::Closed || own.mode != Mode::Auto {
         return None;
     }
-    let closed_for = if own.reason == Reason::Start { Duration::MAX } else { stood };
-    let evidence: Vec<Duration> = peers.iter().filter_map(|peer| open_for(peer, closed_for)).collect();
-    let enough = evidence.len() >= FEWEST && evidence.len() * 2 > peers.len();
+    // Only what happened here outweighs the others: the end of their word does not.
+    let nothing_seen = [Reason::Start, Reason::Fleet].contains(&own.reason);
+    let closed_for = if nothing_seen { Duration::MAX } else { stood };
+    let evidence = peers.iter().filter_map(|peer| Some((peer, open_for(peer, closed_for)?)));
+    let (from, left): (Vec<_>, Vec<_>) = evidence.map(|(peer, left)| (peer.replica.clone(), left)).unzip();
     // All are to try again at about the same time: the lease for probes decides who goes first.
-    evidence.into_iter().min().filter(|_| enough)
+    let open_for = left.into_iter().min()?;
+    is_enough(from.len(), peers).then_some(Verdict { open_for, from })
+}
+
+/// Whether ours stays open where it was adopted: enough of those who report are still open, or about to find out.
+pub(super) fn still_holds(peers: &[PeerBreaker]) -> bool {
+    let troubled = |note: &Note| is_its_own(note) || note.state == PeerState::HalfOpen;
+    is_enough(peers.iter().filter(|peer| peer.note.as_ref().is_some_and(troubled)).count(), peers)
+}
+
+/// `peers` are all but this one.
+fn is_enough(evidence: usize, peers: &[PeerBreaker]) -> bool {
+    evidence >= FEWEST && evidence * 2 > peers.len()
 }
 
 /// What is left of a peer's open period, where it is evidence.
@@ -67,6 +90,7 @@ mod tests {
             since: Instant::now(),
             reason,
             open_remaining: None,
+            probes_out: 0,
             calls: 0,
             failures: 0,
             slow: 0,
@@ -87,7 +111,7 @@ mod tests {
     }
 
     fn judged(peers: &[PeerBreaker]) -> Option<Duration> {
-        judge(&closed(Reason::Start), SECOND, peers)
+        judge(&closed(Reason::Start), SECOND, peers).map(|verdict| verdict.open_for)
     }
 
     #[tokio::test(start_paused = true)]
@@ -127,7 +151,31 @@ mod tests {
         let peers = [peer(Some(open(SECOND * 4))), peer(Some(open(SECOND * 4)))];
         let own = closed(Reason::ProbesGood);
         assert_eq!(judge(&own, SECOND / 2, &peers), None);
-        assert_eq!(judge(&own, SECOND * 2, &peers), Some(SECOND * 4));
+        let verdict = judge(&own, SECOND * 2, &peers).unwrap();
+        assert_eq!(
+            (verdict.open_for, verdict.from),
+            (SECOND * 4, vec!["other".to_owned(), "other".to_owned()])
+        );
+        // That their word ended says nothing of the upstream.
+        assert!(judge(&closed(Reason::Fleet), SECOND / 2, &peers).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_adopted_holds_for_as_long_as_enough_have_not_seen_better() {
+        let (quiet, nearly_over) = (peer(None), peer(Some(open(Duration::ZERO))));
+        let probing =
+            peer(Some(Note::open("rates", Reason::PeriodOver, SECOND, SECOND).in_state(PeerState::HalfOpen)));
+        let adopted = peer(Some(Note::open("rates", Reason::Fleet, SECOND, SECOND)));
+        for (peers, holds) in [
+            (vec![nearly_over.clone(), probing.clone()], true),
+            (vec![nearly_over.clone(), probing.clone(), quiet.clone()], true),
+            (vec![nearly_over.clone(), probing.clone(), quiet.clone(), quiet.clone()], false),
+            (vec![nearly_over.clone(), quiet], false),
+            (vec![nearly_over, adopted], false),
+            (vec![], false),
+        ] {
+            assert_eq!(still_holds(&peers), holds, "{peers:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! The task between Redis and the breakers: four times a second it says how ours stand, hears how the others' do, adopts
 //! what is to be adopted, and sees to the leases for probes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::notes::Notes;
 use super::probing::Probing;
-use super::{LEASE, Peer, Peers, adoption, named};
+use super::{LEASE, Peer, PeerBreaker, Peers, adoption, name, named};
 use crate::gateway::Gateway;
 use crate::gateway::snapshot::{Lane, Live};
 use crate::redis::{Redis, RedisError, Script};
@@ -31,8 +32,9 @@ redis.call('PEXPIRE', KEYS[1], 60000)
 local all, heard = redis.call('HGETALL', KEYS[1]), {}
 for at = 1, #all, 2 do
   local said = tonumber(string.match(all[at + 1], '^%d+'))
-  local age = said and math.max(now - said, 0)
-  if not age or age > tonumber(ARGV[3]) then
+  local age = said and now - said
+  -- From the future: the clock was set back, and who lives says it again.
+  if not age or age < 0 or age > tonumber(ARGV[3]) then
     redis.call('HDEL', KEYS[1], all[at])
   elseif all[at] ~= ARGV[1] and #heard < tonumber(ARGV[4]) * 3 then
     heard[#heard + 1] = all[at]
@@ -79,13 +81,15 @@ impl Exchange {
         // What cannot be exchanged leaves every replica to itself: what was heard before runs out.
         if let Ok(peers) = self.exchange(&notes(&lanes)).await {
             self.peers.hear(peers);
-            self.adopt(&lanes);
         }
+        for (live, lane) in &lanes {
+            self.peers.weigh(live, lane);
+        }
+        self.peers.forget_all_but(&lanes);
         for (live, lane) in &lanes {
             let (upstream, operation) = named(live, lane);
             if !lane.breaker.is_plainly_closed() || self.probing.holds(upstream, operation) {
-                let name = (upstream.to_owned(), operation.map(str::to_owned));
-                self.probing.attend(name, &lane.breaker, &self.redis).await;
+                self.probing.attend(name(upstream, operation), &lane.breaker, &self.redis).await;
             }
         }
     }
@@ -102,21 +106,6 @@ impl Exchange {
         Ok(heard.chunks_exact(3).filter_map(|peer| read(peer, asked)).collect())
     }
 
-    /// Opens ours where the policy wants it and the others' evidence is good.
-    fn adopt(&self, lanes: &[(Arc<Live>, Arc<Lane>)]) {
-        for (live, lane) in lanes.iter().filter(|(_, lane)| lane.policy.breaker.adopt) {
-            let (upstream, operation) = named(live, lane);
-            let peers = self.peers.others(upstream, operation);
-            if peers.iter().all(|peer| peer.note.is_none()) {
-                continue;
-            }
-            let view = lane.breaker.view();
-            if let Some(open_for) = adoption::judge(&view, view.since.elapsed(), &peers) {
-                lane.breaker.adopt(open_for);
-            }
-        }
-    }
-
     async fn leave(&mut self) {
         self.probing.end(&self.redis).await;
         let replica = self.peers.replica.clone();
@@ -126,6 +115,46 @@ impl Exchange {
 
     fn key(&self) -> String {
         self.redis.key("breakers", "")
+    }
+}
+
+impl Peers {
+    /// Opens ours where the policy wants it and the others' evidence is good, and takes that back when it is no longer.
+    fn weigh(&self, live: &Live, lane: &Lane) {
+        let (upstream, operation) = named(live, lane);
+        let adopts = lane.policy.breaker.adopt;
+        if lane.breaker.is_plainly_closed() {
+            if adopts && self.open_elsewhere(upstream, operation) > 0 {
+                self.adopt(live, lane, &self.others(upstream, operation));
+            }
+        } else if !(adopts && adoption::still_holds(&self.others(upstream, operation)))
+            && lane.breaker.disown()
+        {
+            tracing::warn!(upstream, operation, "what other replicas said of the breaker is over");
+        }
+    }
+
+    fn adopt(&self, live: &Live, lane: &Lane, peers: &[PeerBreaker]) {
+        let view = lane.breaker.view();
+        let Some(verdict) = adoption::judge(&view, view.since.elapsed(), peers) else { return };
+        if lane.breaker.adopt(verdict.open_for) {
+            let (upstream, operation) = named(live, lane);
+            let open_for_ms = verdict.open_for.as_millis() as u64;
+            tracing::warn!(upstream, operation, open_for_ms, from = ?verdict.from, "other replicas' evidence opened the breaker");
+            self.adopted.write().insert(name(upstream, operation), verdict.from);
+        }
+    }
+
+    /// Keeps what is still open only because of it.
+    fn forget_all_but(&self, lanes: &[(Arc<Live>, Arc<Lane>)]) {
+        if self.adopted.read().is_empty() {
+            return;
+        }
+        let adopted = lanes.iter().filter(|(_, lane)| lane.breaker.view().is_adopted());
+        let open: HashSet<_> = adopted.map(|(live, lane)| named(live, lane)).collect();
+        self.adopted
+            .write()
+            .retain(|(upstream, operation), _| open.contains(&(upstream, operation.as_deref())));
     }
 }
 

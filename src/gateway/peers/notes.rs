@@ -127,6 +127,13 @@ fn millis(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
+impl Notes {
+    pub(super) fn of_these(notes: Vec<Note>) -> Self {
+        Self(notes)
+    }
+}
+
+#[cfg(test)]
 impl Note {
     /// An open breaker, for tests of what others make of it.
     pub(super) fn open(upstream: &str, reason: Reason, stood: Duration, left: Duration) -> Self {
@@ -139,6 +146,11 @@ impl Note {
             stood_ms: millis(stood),
             left_ms: Some(millis(left)),
         }
+    }
+
+    pub(super) fn in_state(mut self, state: PeerState) -> Self {
+        self.state = state;
+        self
     }
 
     pub(super) fn in_mode(mut self, mode: Mode) -> Self {

@@ -18,8 +18,6 @@ use super::upstream::UpstreamMetrics;
 pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamily> {
     let mut build = family::BUILD_INFO.open();
     build.gauge(&[&metrics.version, &metrics.revision], 1.0);
-    let mut probe_leases = family::PROBE_LEASES.open();
-    probe_leases.counts(&[], &metrics.probe_leases);
     let mut spans_dropped = family::SPANS_DROPPED.open();
     spans_dropped.counts(&[], &metrics.spans_dropped);
     let mut dependencies = family::DEPENDENCY_UP.open();
@@ -41,7 +39,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         counter(&family::FILE_ERRORS, metrics.file_errors.load(Relaxed)),
         counter(&family::FILE_LOADS, metrics.file_loads.load(Relaxed)),
         counter(&family::SPANS_EXPORTED, metrics.spans_exported.load(Relaxed)),
-        probe_leases.close(),
+        probe_leases(metrics),
         spans_dropped.close(),
         dependencies.close(),
         pools.close(),
@@ -245,6 +243,12 @@ fn dials(upstreams: &[UpstreamReading]) -> MetricFamily {
     for upstream in upstreams {
         samples.count(&[&upstream.name], upstream.connections.dialled);
     }
+    samples.close()
+}
+
+fn probe_leases(metrics: &Metrics) -> MetricFamily {
+    let mut samples = family::PROBE_LEASES.open();
+    samples.counts(&[], &metrics.probe_leases);
     samples.close()
 }
 

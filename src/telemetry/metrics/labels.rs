@@ -190,7 +190,7 @@ label! {
         Expired = "expired",
         /// The policy's mode changed.
         Policy = "policy",
-        /// Enough other replicas saw it fail.
+        /// Enough other replicas saw it fail, or their word for that is over.
         Fleet = "fleet",
     }
 }
@@ -203,8 +203,8 @@ impl TransitionReason {
             | Self::SlowRate
             | Self::ConsecutiveFailures
             | Self::ProbeFailed
-            | Self::ProbeLost
-            | Self::Fleet => state == BreakerState::Open,
+            | Self::ProbeLost => state == BreakerState::Open,
+            Self::Fleet => matches!(state, BreakerState::Open | BreakerState::Closed),
             Self::PeriodOver => state == BreakerState::HalfOpen,
             Self::ProbesGood | Self::Expired | Self::Policy => state == BreakerState::Closed,
             Self::Operator => matches!(state, BreakerState::Closed | BreakerState::ForcedOpen),

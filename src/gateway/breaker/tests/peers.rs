@@ -65,3 +65,40 @@ async fn a_hold_keeps_nothing_but_probes_back_and_can_be_taken_back() {
     breaker.let_probe();
     assert!(breaker.try_acquire(1).is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn when_the_fleets_word_is_over_only_what_it_opened_closes() {
+    let (breaker, heard) = watched(&settings());
+    assert!(!breaker.disown(), "nothing was adopted");
+    assert!(breaker.adopt(SECOND * 3));
+    assert!(!breaker.adopt(SECOND * 3), "once is enough");
+    assert!(breaker.view().is_adopted());
+    assert!(breaker.disown());
+    let view = breaker.view();
+    assert_eq!((view.state, view.reason, view.is_adopted()), (State::Closed, Reason::Fleet, false));
+    let told: Vec<_> = heard.lock().iter().map(|event| (event.to, event.reason)).collect();
+    assert_eq!(told, [(State::Open, Reason::Fleet), (State::Closed, Reason::Fleet)]);
+    // From here it judges by what it sees itself, and that nobody else takes back.
+    trip(&breaker);
+    assert!(!breaker.disown());
+    assert_eq!(breaker.view().state, State::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_adopted_and_taken_back_does_not_lengthen_the_next_open_period() {
+    let breaker = breaker();
+    for _ in 0..5 {
+        assert!(breaker.adopt(SECOND) && breaker.disown());
+    }
+    trip(&breaker);
+    let first = breaker.view().open_remaining.unwrap();
+    assert_within(first, 4.0, 6.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_view_counts_the_probes_that_are_out() {
+    let (breaker, probe) = half_opened().await;
+    assert_eq!(breaker.view().probes_out, 1);
+    probe.finish(Outcome::Success);
+    assert_eq!(breaker.view().probes_out, 0);
+}

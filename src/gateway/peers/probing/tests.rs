@@ -36,7 +36,15 @@ impl Leases for Kept {
         (!self.is_away()).then_some(free)
     }
 
+    async fn is_taken(&self, name: &Name) -> Option<bool> {
+        let kept = self.of.lock();
+        (!self.is_away()).then(|| kept.get(name).is_some_and(|(_, until)| *until > Instant::now()))
+    }
+
     async fn renew(&self, name: &Name, token: &str) -> Option<bool> {
+        if self.is_away() {
+            return None;
+        }
         let mut kept = self.of.lock();
         let mine = kept.get_mut(name).filter(|(holder, until)| holder == token && *until > Instant::now());
         mine.map(|(_, until)| *until = Instant::now() + LEASE).map(|()| true).or(Some(false))
@@ -119,13 +127,41 @@ async fn one_probes_and_the_other_follows_when_that_is_over() {
 #[tokio::test(start_paused = true)]
 async fn a_holder_without_calls_loses_the_lease_to_one_that_has_some() {
     let (mut one, mut two, kept) = (Replica::opened("one"), Replica::opened("two"), Kept::default());
-    turns(&mut [&mut one, &mut two], &kept, Duration::from_secs(5)).await;
+    turns(&mut [&mut one, &mut two], &kept, Duration::from_secs(6)).await;
     assert_eq!(kept.holder().as_deref(), Some("one"));
-    // Nobody calls by way of the first, whose turns come late.
-    advance(LEASE).await;
-    turns(&mut [&mut two, &mut one], &kept, Duration::from_secs(1)).await;
+    // Nobody calls by way of the first, which is always first to ask.
+    turns(&mut [&mut one, &mut two], &kept, LEASE).await;
     assert_eq!(kept.holder().as_deref(), Some("two"));
-    assert!(two.probe().is_some() && one.probe().is_none());
+    let probe = two.probe();
+    assert!(probe.is_some() && one.probe().is_none());
+    // Both have been in vain by now: what comes first probes.
+    drop(probe);
+    turns(&mut [&mut one, &mut two], &kept, LEASE * 3).await;
+    assert!(one.probe().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_half_open_breaker_that_nobody_calls_keeps_nobody_from_probing() {
+    let (mut one, mut two, kept) = (Replica::opened("one"), Replica::opened("two"), Kept::default());
+    turns(&mut [&mut one, &mut two], &kept, Duration::from_secs(6)).await;
+    // One good probe where two are needed, and no more calls.
+    one.probe().expect("it has the lease").finish(Outcome::Success);
+    turns(&mut [&mut one, &mut two], &kept, LEASE * 2).await;
+    assert_eq!((one.breaker.view().state, kept.holder().as_deref()), (State::HalfOpen, Some("two")));
+    assert!(two.probe().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_probes_without_the_lease_takes_it() {
+    let (mut one, mut two, kept) = (Replica::opened("one"), Replica::opened("two"), Kept::default());
+    *kept.away.lock() = true;
+    turns(&mut [&mut one, &mut two], &kept, Duration::from_secs(6)).await;
+    let probe = one.probe().expect("nobody can say who has the lease");
+    *kept.away.lock() = false;
+    turns(&mut [&mut one, &mut two], &kept, Duration::from_secs(2)).await;
+    assert_eq!(kept.holder().as_deref(), Some("one"));
+    assert!(two.probe().is_none());
+    drop(probe);
 }
 
 #[tokio::test(start_paused = true)]
