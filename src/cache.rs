@@ -64,6 +64,7 @@ pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
 
 use crate::redis::Redis;
+use counts::PurgesMade;
 use fleet::Fleet;
 use key::Keyer;
 use memory::{HitForMiss, Memory, Stored};
@@ -81,6 +82,7 @@ pub struct HttpCache {
     keyer: Keyer,
     memory: Memory,
     purges: Purges,
+    purges_made: PurgesMade,
     fleet: Option<Fleet>,
 }
 
@@ -127,6 +129,7 @@ impl HttpCache {
             keyer: Keyer::new(secret),
             memory: Memory::new(capacity),
             purges: Purges::new(),
+            purges_made: PurgesMade::default(),
             fleet: redis.map(Fleet::new),
         }
     }

@@ -104,7 +104,12 @@ impl Fleet {
 
     /// What there is to see.
     pub(super) fn reading(&self) -> FleetReading {
-        FleetReading { looks: self.counts.looks(), writes: self.counts.writes(), log: self.log.reading() }
+        FleetReading {
+            looks: self.counts.looks(),
+            writes: self.counts.writes(),
+            leases: self.counts.leases(),
+            log: self.log.reading(),
+        }
     }
 
     fn queue(&self, job: Job) {

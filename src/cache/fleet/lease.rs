@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::HttpCache;
+use super::super::counts::Leased;
 use super::super::key::{Key, RequestView};
 use super::{Fleet, Job};
 use crate::redis::{Allowance, CALL_LIMIT, RedisError};
@@ -112,7 +113,13 @@ impl Fleet {
         let taken = self.redis.call(limit, async |client| {
             client.set::<Option<String>, _, _>(key, "1", expires, Some(SetOptions::NX), false).await
         });
-        match taken.await {
+        let taken = taken.await;
+        self.counts.leased(match taken {
+            Ok(Some(_)) => Leased::Taken,
+            Ok(None) => Leased::Elsewhere,
+            Err(_) => Leased::Unknown,
+        });
+        match taken {
             // It may have been given late: then nobody else would give it back.
             Ok(Some(_)) | Err(RedisError::Slow(_)) => {
                 Claim::Ours(Lease { hash, until, jobs: self.jobs.clone() })
