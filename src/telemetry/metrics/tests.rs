@@ -234,9 +234,9 @@ fn only_transitions_that_can_happen_exist_at_zero() {
     let metrics = metrics_with(&["rates"]);
     let breaker = metrics.upstream("rates").breaker("");
     let shown = || text(&metrics, &Readings::default()).matches("levee_breaker_transitions_total{").count();
-    assert_eq!(shown(), 11);
+    assert_eq!(shown(), 13);
     breaker.transition(BreakerState::HalfOpen, TransitionReason::Expired);
-    assert_eq!(shown(), 12);
+    assert_eq!(shown(), 14);
 }
 
 #[test]
