@@ -19,6 +19,7 @@ mod kubernetes;
 mod kubernetes_tokens;
 mod load;
 mod ops;
+mod peers;
 mod policy;
 mod protection;
 mod readme;

@@ -47,6 +47,7 @@ fn breaker(state: BreakerState) -> BreakerReport {
         failures: 0,
         slow: 0,
         forced: None,
+        replicas: Vec::new(),
     }
 }
 

@@ -35,6 +35,7 @@ fn breaker(operation: Option<&str>, state: BreakerState, mode: BreakerMode) -> B
         failures: 0,
         slow: 0,
         forced: None,
+        replicas: Vec::new(),
     }
 }
 
