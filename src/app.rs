@@ -41,6 +41,7 @@ use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
 use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
+use crate::services::reads::Reads;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::service_accounts::last_used::LastUsed;
@@ -211,7 +212,12 @@ impl App {
             own_addresses(&listeners),
             background.clone(),
         );
-        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
+        let around = Surroundings {
+            network,
+            metrics: Arc::clone(&metrics),
+            fleet: fleet.clone(),
+            cache: Arc::clone(gateway.cache()),
+        };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -249,15 +255,20 @@ impl App {
             metrics: Arc::clone(&metrics),
         });
         let heard = redis.as_ref().map(|_| Arc::clone(&peers));
+        let reads = Reads::new(Arc::clone(gateway.cache()), Arc::clone(&publisher), &store);
         let services = api::Services {
             auth: auth.clone(),
-            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
-            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher), reads.clone()),
+            service_accounts: ServiceAccountsService::new(
+                store.clone(),
+                Arc::clone(&publisher),
+                reads.clone(),
+            ),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
             breakers: breakers::service(&gateway, heard, &store, &publisher),
             purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
-            audit: AuditService::new(store.clone()),
+            audit: AuditService::new(store.clone(), reads),
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));

@@ -25,6 +25,7 @@ mod protection;
 mod readme;
 mod redis;
 mod shared_cache;
+mod shared_reads;
 mod stability;
 mod startup;
 mod store;
