@@ -12,13 +12,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.dont_write_bytecode = True
 
-from source import overview, runtime, upstream
+from source import fleet, overview, runtime, upstream
 
 
 def main():
     """Writes, or compares."""
     stale = []
-    for name, source in (("overview", overview), ("upstream", upstream), ("runtime", runtime)):
+    for name, source in (("overview", overview), ("upstream", upstream), ("fleet", fleet), ("runtime", runtime)):
         file, text = HERE / f"{name}.json", json.dumps(source.made(), indent=1, ensure_ascii=False) + "\n"
         if "--check" not in sys.argv:
             file.write_text(text)

@@ -52,6 +52,7 @@ pub use capacity::default_capacity;
 pub use conditional::{is_not_modified, set_conditions};
 pub use counts::{FleetReading, Looked, Written};
 pub use entry::Entry;
+pub use fleet::{Claim, Lease, Turn};
 pub use freshness::ExchangeTimes;
 pub use hit::Hit;
 pub use key::{Key, Partition, RequestView};
@@ -63,6 +64,7 @@ pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
 
 use crate::redis::Redis;
+use counts::PurgesMade;
 use fleet::Fleet;
 use key::Keyer;
 use memory::{HitForMiss, Memory, Stored};
@@ -80,6 +82,7 @@ pub struct HttpCache {
     keyer: Keyer,
     memory: Memory,
     purges: Purges,
+    purges_made: PurgesMade,
     fleet: Option<Fleet>,
 }
 
@@ -126,6 +129,7 @@ impl HttpCache {
             keyer: Keyer::new(secret),
             memory: Memory::new(capacity),
             purges: Purges::new(),
+            purges_made: PurgesMade::default(),
             fleet: redis.map(Fleet::new),
         }
     }

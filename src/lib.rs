@@ -65,7 +65,7 @@
 //!    [`gateway::endpoint`] refuses what cannot be a call (a dot segment, an upgrade, a loop), finds the operation, cleans
 //!    the headers, and makes a [`Call`](gateway::call::Call) with its [`Deadline`](gateway::deadline::Deadline).
 //! 4. [`gateway::pipeline::run`] asks the cache. A miss that others could share is fetched by one flight in a task of
-//!    its own; everything else stays in the caller's task.
+//!    its own, on one replica of the fleet at a time; everything else stays in the caller's task.
 //! 5. [`gateway::pipeline::reach`] takes the caller's seat and makes attempts for as long as
 //!    [`Tries::judge`](gateway::retry::Tries::judge) and the [`Budget`](gateway::budget::Budget) allow. Each attempt
 //!    asks the [`Breaker`](gateway::breaker::Breaker), takes a token of the [`Quota`](gateway::quota::Quota) and a seat of

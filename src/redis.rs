@@ -14,12 +14,17 @@ use fred::clients::{Client, WithOptions};
 use fred::interfaces::ClientLike as _;
 use fred::types::config::Options;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::telemetry::metrics::{RedisMetrics, RedisQuestion};
+
 /// Where Redis is.
 mod address;
+/// What one call may wait for it.
+mod allowance;
 /// The breaker in front of it.
 mod breaker;
 /// The connections, kept up.
@@ -32,6 +37,7 @@ mod presence;
 mod script;
 
 pub use address::{Address, is_prefix};
+pub use allowance::Allowance;
 pub use error::RedisError;
 pub use presence::Away;
 pub use script::Script;
@@ -39,9 +45,11 @@ pub use script::Script;
 use breaker::Breaker;
 use presence::Presence;
 
-/// Longest wait for one answer where nothing else is at hand.
+/// Longest wait for one answer where no call waits for it.
 pub const USUAL_LIMIT: Duration = Duration::from_millis(25);
-/// The same where a stale copy could answer instead.
+/// Longest wait of one call for all its answers together: its [`Allowance`].
+pub const CALL_LIMIT: Duration = Duration::from_millis(10);
+/// Longest wait for one answer where a stale copy could do instead.
 pub const SHORT_LIMIT: Duration = Duration::from_millis(5);
 /// Longest a blocking read of the log asks Redis to wait for news.
 pub const LONGEST_BLOCK: Duration = Duration::from_secs(1);
@@ -66,6 +74,7 @@ struct Inner {
     breaker: Breaker,
     presence: Arc<Presence>,
     failed: AtomicU64,
+    metrics: Arc<RedisMetrics>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -81,6 +90,7 @@ impl Redis {
             breaker: Breaker::new(Arc::clone(&presence)),
             presence,
             failed: AtomicU64::new(0),
+            metrics: Arc::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             data,
@@ -182,6 +192,16 @@ impl Redis {
         self.inner.failed.load(Ordering::Relaxed)
     }
 
+    /// How it was found so far, for whoever shows it.
+    pub fn metrics(&self) -> Arc<RedisMetrics> {
+        Arc::clone(&self.inner.metrics)
+    }
+
+    /// The breaker lets no question through.
+    pub fn breaker_is_open(&self) -> bool {
+        self.inner.presence.is_silent()
+    }
+
     /// Says goodbye and lets no more questions through.
     pub async fn close(&self) {
         self.inner.stop.cancel();
@@ -202,7 +222,9 @@ impl Redis {
     where
         Asked: Future<Output = Result<T, fred::error::Error>>,
     {
+        let began = Instant::now();
         let asked = self.ask_past_the_breaker(client, limit, ask).await;
+        self.inner.metrics.ended(ended(&asked), began.elapsed());
         if asked.as_ref().is_err_and(RedisError::is_down) {
             self.inner.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -224,6 +246,15 @@ impl Redis {
         let answered = within(limit, client, ask).await;
         self.inner.breaker.learn(&answered);
         answered
+    }
+}
+
+fn ended<T>(asked: &Result<T, RedisError>) -> RedisQuestion {
+    match asked {
+        Ok(_) | Err(RedisError::Refused(_)) => RedisQuestion::Answered,
+        Err(RedisError::Slow(_)) => RedisQuestion::Slow,
+        Err(RedisError::Broken(_) | RedisError::Unfit(_)) => RedisQuestion::Failed,
+        Err(RedisError::Away) => RedisQuestion::NotAsked,
     }
 }
 

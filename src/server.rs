@@ -17,6 +17,7 @@ mod problem;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod wire;
 
 use poem::Endpoint;

@@ -16,7 +16,6 @@ def rows():
         ("What is in force", published()),
         ("Database", database()),
         ("Kubernetes", kubernetes()),
-        ("Cache of the fleet", fleet_cache()),
         ("Issuers of tokens", issuers()),
         ("Control plane", control_plane()),
     ]
@@ -175,38 +174,6 @@ def kubernetes():
             "no cluster is watched.", "s",
             query(f"time() - levee_kubernetes_watch_last_event_timestamp_seconds{{{OF}}}", "{{instance}}"),
             limits=[600], alert="LeveeWatchStale",
-        ),
-    ]
-
-
-def fleet_cache():
-    """The second level of the cache, and the log of purges; empty without Redis."""
-    return [
-        lines(
-            "Looks into Redis", "By calls that memory could not answer. `skipped`: Redis is away, or the replica is not in step.",
-            "reqps", query(f"sum by (result) (rate(levee_cache_fleet_looks_total{{{OF}}}{RATE}))", "{{result}}"), width=8,
-        ),
-        lines(
-            "Writes to Redis", "Answers for the other replicas. `dropped`: the queue was full, or the replica not in step.", "reqps",
-            query(f"sum by (result) (rate(levee_cache_fleet_writes_total{{{OF}}}{RATE}))", "{{result}}"), width=8,
-        ),
-        lines(
-            "Purges", "Read in the log that replicas share, and those that the log has yet to take.", "short",
-            query(f"sum(increase(levee_cache_log_applied_total{{{OF}}}{RATE}))", "applied"),
-            query(f"max(levee_cache_log_outbox{{{OF}}})", "waiting"), width=8, alert="LeveePurgesWaiting",
-        ),
-        lines(
-            "Silence of the log", "Since everything in it was last known to be applied. After 30 s the replica is blind.", "s",
-            query(f"levee_cache_log_silent_seconds{{{OF}}}", "{{instance}}"), width=8, limits=[30],
-        ),
-        lines(
-            "Lateness of purges", "How late the last one was applied.", "s",
-            query(f"levee_cache_log_lag_seconds{{{OF}}}", "{{instance}}"), width=8,
-        ),
-        lines(
-            "Out of step", "Whether a replica is blind, and how often all it held became stale, in the chosen time.", "short",
-            query(f"max(levee_cache_log_blind{{{OF}}})", "blind"),
-            query(f"sum(increase(levee_cache_log_lost_track_total{{{OF}}}[$__range]))", "lost track"), width=8,
         ),
     ]
 

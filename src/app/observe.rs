@@ -27,7 +27,7 @@ use crate::services::publication::Publisher;
 use crate::services::upstreams::FileFaults;
 use crate::telemetry::metrics::{
     BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, ForcedMode, IssuerReading, Listener,
-    Metrics, PoolReading, PreviousStop, QuotaReading, Readings, UpstreamReading,
+    Metrics, PoolReading, PreviousStop, QuotaReading, Readings, RedisReading, UpstreamReading,
 };
 
 /// The publisher, once there is one: the ops port answers before that.
@@ -86,9 +86,11 @@ fn read(observed: &Observed) -> Readings {
             capacity: cache.capacity,
             entries: cache.entries,
             evicted: cache.evicted,
+            purges: observed.gateway.cache().purges_made(),
         },
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
         fleet_cache: observed.gateway.cache().fleet_reading().as_ref().map(read_fleet),
+        redis: observed.redis.as_ref().map(read_redis),
         upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
@@ -100,6 +102,10 @@ fn read(observed: &Observed) -> Readings {
         left_out: publisher.map_or(0, |publisher| publisher.published().merged.left_out().count()),
         previous_stop: Some(observed.previous_stop),
     }
+}
+
+fn read_redis(redis: &Redis) -> RedisReading {
+    RedisReading { counted: redis.metrics(), breaker_open: redis.breaker_is_open() }
 }
 
 fn read_issuer(keys: &IssuerKeys) -> IssuerReading {
@@ -134,6 +140,7 @@ fn read_fleet(fleet: &FleetReading) -> FleetCacheReading {
     FleetCacheReading {
         looks: fleet.looks.iter().map(|(how, count)| (how.word(), *count)).collect(),
         writes: fleet.writes.iter().map(|(how, count)| (how.word(), *count)).collect(),
+        leases: fleet.leases.iter().map(|(how, count)| (how.word(), *count)).collect(),
         applied: fleet.log.applied,
         lost_track: fleet.log.lost_track,
         lag_seconds: fleet.log.lag_seconds,

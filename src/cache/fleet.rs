@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::KeysInterface as _;
-use fred::types::{Expiration, SetOptions};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +21,8 @@ use crate::redis::{Redis, RedisError};
 
 /// Reads the log.
 mod follow;
+/// Who fetches what several replicas miss.
+mod lease;
 /// Reads values.
 mod recall;
 /// What is said to Redis about the log.
@@ -31,15 +32,12 @@ mod tell;
 /// Writes values.
 mod write;
 
+pub use lease::{Claim, Lease, Turn};
+
 /// Writes that wait; one more is dropped.
 const MOST_JOBS: usize = 1024;
 /// Bytes they may hold together.
 const MOST_BYTES: u64 = 32 * 1024 * 1024;
-
-/// For so long nobody else in the fleet refreshes what one replica is refreshing.
-const LEASE: Duration = Duration::from_secs(5);
-/// Longest wait for a lease; nobody's call waits for it.
-const LEASE_LIMIT: Duration = Duration::from_millis(100);
 
 /// The shared part.
 pub(super) struct Fleet {
@@ -64,6 +62,19 @@ pub(super) struct Job {
 enum What {
     Answer(Arc<Entry>),
     Marker(Bytes),
+    /// Nothing: others may fetch what the lease was for.
+    Release,
+}
+
+impl Job {
+    /// Gives a lease back.
+    fn release(hash: u128) -> Self {
+        Self { hash, what: What::Release, life: Duration::ZERO, weight: 0 }
+    }
+
+    fn is_release(&self) -> bool {
+        matches!(self.what, What::Release)
+    }
 }
 
 impl Fleet {
@@ -91,21 +102,14 @@ impl Fleet {
         self.queue(Job { hash, what: What::Marker(marker), life, weight });
     }
 
-    /// The right to refresh what is stored under a hash, for the fleet; `true` as well where Redis cannot say. Given
-    /// back by the write that the refresh brings, or by time.
-    pub(super) async fn lease(&self, hash: u128) -> bool {
-        let key = self.key(hash, "l");
-        let expires = Some(Expiration::PX(LEASE.as_millis() as i64));
-        let taken = self.redis.call(LEASE_LIMIT, async |client| {
-            client.set::<Option<String>, _, _>(key, "1", expires, Some(SetOptions::NX), false).await
-        });
-        // Redis answers nothing where another one has it.
-        taken.await.map_or(true, |answer| answer.is_some())
-    }
-
     /// What there is to see.
     pub(super) fn reading(&self) -> FleetReading {
-        FleetReading { looks: self.counts.looks(), writes: self.counts.writes(), log: self.log.reading() }
+        FleetReading {
+            looks: self.counts.looks(),
+            writes: self.counts.writes(),
+            leases: self.counts.leases(),
+            log: self.log.reading(),
+        }
     }
 
     fn queue(&self, job: Job) {

@@ -71,6 +71,11 @@ impl Hit {
         if self.not_modified || self.is_head { Bytes::new() } else { self.entry.body.clone() }
     }
 
+    /// Whether what the upstream says next may be fresh for others too, going by what it said last.
+    pub fn can_be_fresh(&self) -> bool {
+        !(self.entry.terms.no_cache || self.entry.terms.lifetime.is_zero())
+    }
+
     /// Seconds it stays fresh; negative when it is stale, as `ttl` of RFC 9211 wants it.
     pub fn ttl(&self) -> i64 {
         let (lifetime, age) = (self.entry.terms.lifetime.as_secs(), self.age.as_secs());

@@ -13,11 +13,17 @@ use super::{HttpCache, outdated};
 impl HttpCache {
     /// Purges, here at once and in the fleet by the log; the ticket to ask [`is_propagated`](Self::is_propagated) with.
     pub fn purge(&self, purge: Purge) -> u64 {
+        self.purges_made.made(&purge.scope);
         let (target, strength) = (self.target(&purge.scope), purge.strength);
         let ticket = self.fleet.as_ref().map(|fleet| fleet.log.post(purge));
         let heard = ticket.map_or(Heard::Here, Heard::Pending);
         self.purges.note(&target, strength, heard, Instant::now());
         ticket.unwrap_or_default()
+    }
+
+    /// Purges made here so far, by what they were about; those of other replicas are not among them.
+    pub fn purges_made(&self) -> [(&'static str, u64); 5] {
+        self.purges_made.read()
     }
 
     /// Whether the fleet is told of a purge within `limit`: the log has it, or there is no fleet.

@@ -9,7 +9,6 @@ use super::counts::FleetReading;
 use super::entry::Entry;
 use super::fleet::Fleet;
 use super::hit::Hit;
-use super::key::Key;
 use super::memory::Stored;
 use super::{HttpCache, log, value};
 
@@ -38,15 +37,6 @@ impl HttpCache {
     /// Whether to try a refresh of what a hit was made of. Where another replica may be at it, not on every hit.
     pub fn tries_refresh(&self, hit: &Hit, now: Instant) -> bool {
         self.fleet.is_none() || hit.entry.try_refresh(REFRESH_PAUSE, now)
-    }
-
-    /// Whether this replica is the one in the fleet to refresh what is stored under a key. It is where Redis cannot
-    /// say.
-    pub async fn leads_refresh(&self, key: &Key) -> bool {
-        match &self.fleet {
-            Some(fleet) => fleet.lease(key.hash).await,
-            None => true,
-        }
     }
 
     /// What there is to see of what the fleet shares; `None` where it shares nothing.

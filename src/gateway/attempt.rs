@@ -68,7 +68,7 @@ async fn admit(call: &Call) -> Result<(Permit, Seat), Failure> {
     let mut token = None;
     while let Some(quota) = lane.quota.as_ref().filter(|_| token.is_none()) {
         let began = Instant::now();
-        let answer = quota.take(call.deadline.inner, || permit.is_current()).await;
+        let answer = quota.take(call.deadline.inner, &call.redis, || permit.is_current()).await;
         tell_of_quota(call, began.elapsed(), answer.as_ref().err());
         match answer {
             Ok(granted) => token = Some(granted),

@@ -11,6 +11,7 @@ use super::deadline::Deadline;
 use super::snapshot::{Lane, Live};
 use crate::models::policy::Credentials;
 use crate::models::principal::Principal;
+use crate::redis::Allowance;
 use crate::telemetry::traces::Trace;
 
 /// A call's head. The body travels beside it, because it can be consumed only once.
@@ -40,6 +41,8 @@ pub struct Call {
     pub below_levee: bool,
     /// When it must be answered.
     pub deadline: Deadline,
+    /// What it may wait for Redis.
+    pub redis: Allowance,
     /// Its trace; empty where traces are off.
     pub trace: Trace,
 }
@@ -129,6 +132,7 @@ impl Call {
             principal: self.principal.clone(),
             received,
             deadline,
+            redis: self.redis.clone(),
             trace: self.trace.clone(),
             ..*self
         }

@@ -21,8 +21,20 @@ use crate::telemetry::metrics::{CacheResult, Outcome};
 pub(super) enum Search {
     /// At first in what other replicas have.
     Fleet,
-    /// At the upstream only: the rest has been looked at.
+    /// That was looked at. At first in what another replica is about to bring, if one is.
+    Turn,
+    /// At the upstream only.
     Upstream,
+}
+
+impl Search {
+    /// Where to look when what was found does not answer; every step looks in fewer places.
+    fn next(self) -> Self {
+        match self {
+            Self::Fleet => Self::Turn,
+            Self::Turn | Self::Upstream => Self::Upstream,
+        }
+    }
 }
 
 /// Joins the flight of this key, or begins it.
@@ -43,7 +55,7 @@ pub(super) async fn together(
             gateway.tasks.spawn(fetch::fly(gate, lent, lead, key, hit, Some((reply, forward)), search));
             match timeout_at(call.deadline.inner, told).await {
                 Ok(Ok(Told::Answer(answer))) => *answer,
-                Ok(Ok(Told::LookAgain)) => Box::pin(look_again(gateway, call, forward)).await,
+                Ok(Ok(Told::LookAgain)) => Box::pin(look_again(gateway, call, forward, search.next())).await,
                 Ok(Err(_)) => Err(ended_early()),
                 Err(_) => Err(flight_too_slow()),
             }
@@ -60,7 +72,12 @@ pub(super) async fn together(
 
 /// Answers with what a flight found in the second level. What is not fresh is asked for in a flight that does not look
 /// there again.
-async fn look_again(gateway: &Arc<Gateway>, call: &Arc<Call>, forward: Forward) -> Result<Answer, Failed> {
+async fn look_again(
+    gateway: &Arc<Gateway>,
+    call: &Arc<Call>,
+    forward: Forward,
+    search: Search,
+) -> Result<Answer, Failed> {
     match gateway.cache.lookup(&view(call, true), &call.lane.policy.cache, Instant::now()) {
         Lookup::Fresh(hit) => {
             call.live.metrics.cache(CacheResult::FleetHit);
@@ -72,14 +89,13 @@ async fn look_again(gateway: &Arc<Gateway>, call: &Arc<Call>, forward: Forward) 
             Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("stale")))
         }
         Lookup::Stale { hit, if_error, .. } => {
-            let result =
-                together(gateway, call, hit.key(), Some(hit.clone()), Forward::Stale, Search::Upstream).await;
+            let result = together(gateway, call, hit.key(), Some(hit.clone()), Forward::Stale, search).await;
             if if_error.is_zero() { result } else { or_stale(call, result, &hit) }
         }
         Lookup::MustRevalidate(hit) => {
-            together(gateway, call, hit.key(), Some(hit), Forward::Stale, Search::Upstream).await
+            together(gateway, call, hit.key(), Some(hit), Forward::Stale, search).await
         }
-        Lookup::Miss(key) => together(gateway, call, key, None, forward, Search::Upstream).await,
+        Lookup::Miss(key) => together(gateway, call, key, None, forward, search).await,
         _ => direct(gateway, call, forward).await,
     }
 }
@@ -124,7 +140,9 @@ async fn landed(
             }
         }
         Landing::Error(held) => Ok(held.answer(status)),
-        Landing::Found if search == Search::Fleet => Box::pin(look_again(gateway, call, forward)).await,
+        Landing::Found if search != Search::Upstream => {
+            Box::pin(look_again(gateway, call, forward, search.next())).await
+        }
         Landing::Alone | Landing::Found => direct(gateway, call, forward).await,
         Landing::Failed(failed) => Err(failed),
     }

@@ -28,6 +28,7 @@ use crate::cache::CacheStatus;
 use crate::error::ProblemType;
 use crate::models::decode::quantity;
 use crate::models::principal::Principal;
+use crate::redis::Allowance;
 use crate::telemetry::metrics::Outcome;
 use crate::telemetry::traces::{CallEnd, Trace, Traces};
 
@@ -263,6 +264,7 @@ fn admit(
         received,
         below_levee,
         deadline,
+        redis: Allowance::default(),
         trace: trace.clone(),
     };
     Ok((call, body))

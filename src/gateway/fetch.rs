@@ -24,9 +24,10 @@ use super::pipeline::{Failed, NotAside, Reached, ReachedBody, broken_off, reach}
 use super::rewrite;
 use super::upload::CallBody;
 use crate::cache::{
-    CacheStatus, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules,
+    CacheStatus, Claim, Entry, ExchangeTimes, Forward, Hit, Key, Plan, Refusal, ResponseHead, StoreRules,
+    Turn,
 };
-use crate::redis::{SHORT_LIMIT, USUAL_LIMIT};
+use crate::redis::{CALL_LIMIT, SHORT_LIMIT, USUAL_LIMIT};
 
 /// What a fetch brought.
 pub(super) enum Fetched {
@@ -187,7 +188,8 @@ pub(super) enum Told {
 /// Who began a flight and waits for its answer, with the reason it went to the upstream.
 pub(super) type Reply = (oneshot::Sender<Told>, Forward);
 
-/// One flight: at first to the second level, which answers for all who wait if it can.
+/// One flight: at first to the second level, which answers for all who wait if it can, or to what another replica is
+/// about to bring there.
 pub(super) async fn fly(
     gateway: Arc<Gateway>,
     call: Arc<Call>,
@@ -197,28 +199,47 @@ pub(super) async fn fly(
     reply: Option<Reply>,
     search: Search,
 ) {
-    let limit = if hit.is_some() { SHORT_LIMIT } else { USUAL_LIMIT };
-    if search == Search::Fleet && gateway.cache.recall(&view(&call, true), &key, limit).await {
-        if let Some((sender, _)) = reply {
-            // A caller that has left does not look again.
-            let _ = sender.send(Told::LookAgain);
+    let lease = match Box::pin(seek(&gateway, &call, &key, hit.as_ref(), search)).await {
+        Turn::Brought => {
+            if let Some((sender, _)) = reply {
+                // A caller that has left does not look again.
+                let _ = sender.send(Told::LookAgain);
+            }
+            return lead.land(Landing::Found);
         }
-        return lead.land(Landing::Found);
-    }
+        Turn::Ours(lease) => Some(lease),
+        Turn::Unshared => None,
+    };
     fly_on(gateway, call, lead, key, hit, reply).await;
+    drop(lease);
+}
+
+/// Looks for what other replicas have, and for one that is at it: half of the call's time is left for asking the
+/// upstream all the same. Where nothing can be gained by waiting, as nobody's answer would be fresh, nobody waits.
+async fn seek(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>, search: Search) -> Turn {
+    let (cache, request) = (&gateway.cache, view(call, true));
+    let limit = if hit.is_some() { SHORT_LIMIT } else { CALL_LIMIT };
+    if search == Search::Fleet && call.redis.spend(limit, |limit| cache.recall(&request, key, limit)).await {
+        return Turn::Brought;
+    }
+    if search == Search::Upstream || hit.is_some_and(|hit| !hit.can_be_fresh()) {
+        return Turn::Unshared;
+    }
+    cache.take_turn(&request, key, call.deadline.remaining() / 2, limit, &call.redis).await
 }
 
 /// A refresh that nobody waits for: by the one replica that holds the lease for it. The others take what it brings.
 pub(super) async fn refresh(gateway: Arc<Gateway>, call: Arc<Call>, lead: Lead, hit: Hit) {
     let key = hit.key();
-    let leads = gateway.cache.leads_refresh(&key).await;
+    let claim = gateway.cache.lease(&key).await;
     // Asked with the lease in hand: who had it before has written what it fetched.
     let found =
         gateway.cache.recall(&view(&call, true), &key, USUAL_LIMIT).await && !gateway.cache.holds(&hit);
-    if found || !leads {
+    if found || matches!(claim, Claim::Theirs) {
         return lead.land(Landing::Found);
     }
     fly_on(gateway, call, lead, key, Some(hit), None).await;
+    drop(claim);
 }
 
 /// Fetches under the policy's own time, whoever leaves, and lands for all who wait.

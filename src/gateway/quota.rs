@@ -16,6 +16,7 @@ use self::shared::{Origin, Shared};
 use super::bulkhead::Place;
 use crate::fleet::Fleet;
 use crate::models::policy::{self, OnExhausted, Scope};
+use crate::redis::Allowance;
 use crate::telemetry::metrics::{QuotaResult, UpstreamMetrics};
 
 mod bucket;
@@ -33,7 +34,8 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How late a timer may ring, or a waiting attempt get its turn, without a token being lost to it, nanoseconds.
 const SLACK: u64 = 10_000_000;
 
-/// Longest wait of one call for Redis; its own question may take no more than is left of it, nor less than the second.
+/// Longest wait of one attempt for Redis, within what its call may wait; its own question may take no more than is left
+/// of it, nor less than the second.
 const FLEET_LIMIT: Duration = Duration::from_millis(8);
 const SHORTEST_ASK: Duration = Duration::from_millis(1);
 
@@ -131,13 +133,18 @@ impl Quota {
 
     /// Takes a token: at once, or after waiting in line until `until`. `may_go` is asked before a token is taken that
     /// was waited for.
-    pub async fn take(self: &Arc<Self>, until: Instant, may_go: impl Fn() -> bool) -> Result<Token, NoToken> {
+    pub async fn take(
+        self: &Arc<Self>,
+        until: Instant,
+        redis: &Allowance,
+        may_go: impl Fn() -> bool,
+    ) -> Result<Token, NoToken> {
         let taken = match self.at_once() {
             Ok(token) => Ok((token, QuotaResult::AtOnce)),
             Err(Missing::Until(at)) if self.instant(at) > self.patience(until) => {
                 Err(self.refusal(self.shortage(), 0))
             }
-            Err(_) => self.wait(until, may_go).await,
+            Err(_) => self.wait(until, redis, may_go).await,
         };
         match &taken {
             Ok((_, how)) => self.metrics.quota(*how),
@@ -207,7 +214,12 @@ impl Quota {
         self.try_take(now, now).map(|origin| self.token(origin))
     }
 
-    async fn wait(self: &Arc<Self>, until: Instant, may_go: impl Fn() -> bool) -> Result<Taken, NoToken> {
+    async fn wait(
+        self: &Arc<Self>,
+        until: Instant,
+        redis: &Allowance,
+        may_go: impl Fn() -> bool,
+    ) -> Result<Taken, NoToken> {
         let (entered, ahead) = (self.now(), self.waiting());
         let _place = Place::take(&self.waiting, LINE).ok_or_else(|| self.refusal(Shortage::Room, ahead))?;
         if self.due(ahead) > until {
@@ -226,7 +238,8 @@ impl Quota {
                 Ok(origin) => return Ok((self.token(origin), self.how(now - entered))),
                 Err(Missing::Unasked) => {
                     let waited = if slept { Duration::ZERO } else { Duration::from_nanos(now - entered) };
-                    self.ask(FLEET_LIMIT.saturating_sub(waited)).await;
+                    let most = FLEET_LIMIT.saturating_sub(waited).max(SHORTEST_ASK);
+                    redis.spend(most, |limit| self.ask(limit)).await;
                     continue;
                 }
                 Err(Missing::Until(at)) => self.instant(at),
@@ -242,7 +255,7 @@ impl Quota {
     /// Asks the fleet. Whoever is the first in line does it for all.
     async fn ask(&self, limit: Duration) {
         if let Source::Fleet(shared) = &self.source {
-            shared.ask(self.waiting(), limit.max(SHORTEST_ASK)).await;
+            shared.ask(self.waiting(), limit).await;
         }
     }
 

@@ -8,7 +8,7 @@ use failsafe::backoff::{self, Exponential};
 use failsafe::failure_policy::{self, ConsecutiveFailures};
 use failsafe::{Config, Instrument, StateMachine};
 
-use super::USUAL_LIMIT;
+use super::CALL_LIMIT;
 use super::error::RedisError;
 use super::presence::Presence;
 
@@ -34,10 +34,11 @@ impl Breaker {
         self.machine.is_call_permitted()
     }
 
-    /// An error about the question is an answer all the same; whoever had no time to wait has learnt nothing.
+    /// An error about the question is an answer all the same; whoever had less than a call's time to wait has learnt
+    /// nothing.
     pub(super) fn learn<T>(&self, answered: &Result<T, RedisError>) {
         match answered {
-            Err(RedisError::Slow(limit)) if *limit < USUAL_LIMIT => {}
+            Err(RedisError::Slow(limit)) if *limit < CALL_LIMIT => {}
             Err(error) if error.is_down() => self.machine.on_error(),
             _ => self.machine.on_success(),
         }
@@ -73,18 +74,18 @@ mod tests {
         let breaker = Breaker::new(Arc::clone(&presence));
         presence.connected();
         for _ in 0..4 {
-            breaker.learn::<()>(&Err(RedisError::Slow(USUAL_LIMIT)));
+            breaker.learn::<()>(&Err(RedisError::Slow(CALL_LIMIT)));
         }
         breaker.learn(&Ok(()));
         for _ in 0..4 {
-            breaker.learn::<()>(&Err(RedisError::Slow(USUAL_LIMIT)));
+            breaker.learn::<()>(&Err(RedisError::Slow(CALL_LIMIT)));
         }
         assert!(breaker.lets_through() && presence.is_up());
-        breaker.learn::<()>(&Err(RedisError::Slow(USUAL_LIMIT)));
+        breaker.learn::<()>(&Err(RedisError::Slow(CALL_LIMIT)));
         assert!(!breaker.lets_through() && !presence.is_up());
         breaker.reset();
         for _ in 0..10 {
-            breaker.learn::<()>(&Err(RedisError::Slow(USUAL_LIMIT / 2)));
+            breaker.learn::<()>(&Err(RedisError::Slow(CALL_LIMIT / 2)));
         }
         assert!(breaker.lets_through() && presence.is_up());
     }

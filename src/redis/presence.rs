@@ -47,6 +47,11 @@ impl Presence {
         *self.up.borrow()
     }
 
+    /// The breaker's last verdict was that it does not answer.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.known.lock().answers
+    }
+
     pub(super) fn away(&self) -> Option<Away> {
         self.known.lock().away.clone()
     }

@@ -12,6 +12,10 @@ use super::problem::Refusal;
 /// How long input is read and dropped after our last word, so that a reset does not overtake it.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Once the door is closed: how long a caller that was not told so may still ask, from connecting or from its last answer.
+/// A client that asks again at once after an answer that began before the drain would else race with our closing.
+pub(super) const LAST_WORD: Duration = Duration::from_secs(1);
+
 /// What must happen to a connection when its deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -30,6 +34,7 @@ struct State {
     head_since: Option<Instant>,
     stalled_since: Option<Instant>,
     leaving_since: Option<Instant>,
+    leaves_when_quiet: bool,
     lingering_since: Option<Instant>,
     refused: Option<(u64, Refusal)>,
     body_fault: Option<Refusal>,
@@ -50,6 +55,7 @@ impl Activity {
             head_since: None,
             stalled_since: None,
             leaving_since: None,
+            leaves_when_quiet: false,
             lingering_since: None,
             refused: None,
             body_fault: None,
@@ -70,10 +76,11 @@ impl Activity {
             return None;
         }
         let after = |since: Instant| since.max(state.quiet_since) + limits.header_read;
+        let idle = if state.leaves_when_quiet { limits.idle.min(LAST_WORD) } else { limits.idle };
         match (state.leaving_since, state.head_since) {
             (Some(since), _) => Some((after(since), Due::Over)),
             (None, Some(since)) => Some((after(since), Due::SlowHead)),
-            (None, None) => Some((state.quiet_since + limits.idle, Due::Idle)),
+            (None, None) => Some((state.quiet_since + idle, Due::Idle)),
         }
     }
 
@@ -90,6 +97,11 @@ impl Activity {
     /// From now on the connection finishes what is in flight and goes.
     pub(super) fn leave(&self) {
         self.state.lock().leaving_since.get_or_insert_with(Instant::now);
+    }
+
+    /// From now on the connection goes when nothing was asked for a moment.
+    pub(super) fn leave_when_quiet(&self) {
+        self.state.lock().leaves_when_quiet = true;
     }
 
     /// Our side is shut; what still comes in is dropped for a moment.

@@ -22,6 +22,7 @@ use super::activity::{Activity, Call};
 use super::drain::Drain;
 use super::problem::{PANICKED, Refusal, TOO_MANY_FIELDS};
 use super::stream::Turn;
+use super::unread::Unread;
 
 /// Answers the requests of one connection.
 pub(super) struct Answering<E> {
@@ -59,17 +60,28 @@ impl<E: Endpoint<Output = poem::Response>> Answering<E> {
 
     async fn ask(&self, request: Request<Incoming>) -> Result<poem::Response, Refusal> {
         let has_body = !request.body().is_end_stream();
+        let unread = (has_body && request.version() < Version::HTTP_2).then(|| Unread::of(&request));
         let (local, remote) = (LocalAddr(self.local.into()), RemoteAddr(self.peer.into()));
-        let request = poem::Request::from((request, local, remote, Scheme::HTTP));
+        let mut request = poem::Request::from((request, local, remote, Scheme::HTTP));
+        if let Some(unread) = &unread {
+            let body = unread.watch(request.take_body().into());
+            request.set_body(body);
+        }
         let answer = AssertUnwindSafe(self.endpoint.get_response(request)).catch_unwind().await;
         // A malformed body is the caller's fault, whatever its breaking off looked like to the endpoint.
         if let Some(refusal) = has_body.then(|| self.activity.body_fault()).flatten() {
             return Err(refusal);
         }
-        Ok(answer.unwrap_or_else(|panic| {
+        let mut answer = answer.unwrap_or_else(|panic| {
             tracing::error!(peer = %self.peer, panic = message(panic.as_ref()), "an endpoint panicked");
             PANICKED.response()
-        }))
+        });
+        if let Some(unread) = unread
+            && unread.stands_in_the_way().await
+        {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(answer)
     }
 }
 

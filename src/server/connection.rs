@@ -10,20 +10,16 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::Limits;
-use super::activity::{Activity, Due};
+use super::activity::{Activity, Due, LAST_WORD};
 use super::answer::Answering;
 use super::drain::{Drain, Phase};
 use super::stream::Streams;
 use super::wire::{Protocol, Wire};
-
-/// How long a connection that has said nothing yet may still ask, once the door is closed.
-const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Room for a body beside the largest head in the HTTP/1 buffers.
 const BODY_ROOM: usize = 8 * 1024;
@@ -75,11 +71,8 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
     {
         let activity = Activity::new();
         let mut wire = Wire::new(stream, Arc::clone(&activity));
-        let builder = match self.protocol(&mut wire).await {
-            None => return,
-            Some(Protocol::Http1) => &self.http1,
-            Some(Protocol::Http2) => &self.http2,
-        };
+        let Some(protocol) = self.protocol(&mut wire).await else { return };
+        let builder = if protocol == Protocol::Http1 { &self.http1 } else { &self.http2 };
         let answering = Arc::new(Answering {
             endpoint: Arc::clone(&self.endpoint),
             activity: Arc::clone(&activity),
@@ -103,7 +96,9 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
                 Event::Ended(Ok(())) | Event::Drop => return,
                 Event::Ended(Err(error)) => return tracing::debug!(%peer, error, "connection ended early"),
                 Event::SlowHead => activity.give_up_head(),
-                Event::Leave => {
+                // GOAWAY tells an HTTP/2 caller; an HTTP/1 caller is told by an answer.
+                Event::DoorClosed if protocol == Protocol::Http1 => activity.leave_when_quiet(),
+                Event::DoorClosed | Event::Leave => {
                     activity.leave();
                     connection.as_mut().graceful_shutdown();
                 }
@@ -133,6 +128,7 @@ impl<E: Endpoint<Output = poem::Response> + 'static> Connections<E> {
 enum Event {
     Ended(Result<(), Box<dyn std::error::Error + Send + Sync>>),
     SlowHead,
+    DoorClosed,
     Leave,
     Drop,
 }
@@ -181,7 +177,7 @@ impl<'a> Watch<'a> {
         self.awaited = Phase::Aborted;
         self.signal = Box::pin(self.drain.signal(Phase::Aborted));
         self.signal_polled = false;
-        Event::Leave
+        Event::DoorClosed
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<Event> {

@@ -7,3 +7,4 @@ mod listening;
 mod refusals;
 mod support;
 mod timing;
+mod unread;

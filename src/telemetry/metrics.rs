@@ -24,6 +24,7 @@ mod issuers;
 mod labels;
 mod problems;
 mod readings;
+mod redis;
 mod upstream;
 mod upstreams;
 
@@ -35,8 +36,9 @@ pub use labels::{
 };
 pub use readings::{
     BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, KubernetesReading,
-    PoolReading, QuotaReading, Readings, UpstreamReading,
+    PoolReading, QuotaReading, Readings, RedisReading, UpstreamReading,
 };
+pub use redis::{RedisMetrics, RedisQuestion};
 pub use upstream::{BreakerMetrics, UpstreamMetrics};
 
 use self::control::ControlPlane;
@@ -171,6 +173,7 @@ impl Metrics {
         gathered.extend(self.upstreams.collect(&readings.upstreams, &self.strangers));
         gathered.extend(self.control.collect());
         gathered.extend(self.issuers.collect(&readings.issuers));
+        gathered.extend(readings.redis.iter().flat_map(|redis| redis.counted.collect(redis.breaker_open)));
         gathered.extend(prometheus::core::Collector::collect(&self.process));
         gathered.retain(|family| !family.get_metric().is_empty());
         gathered

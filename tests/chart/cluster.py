@@ -19,6 +19,7 @@ import yaml
 
 import chart
 import protobuf
+import tokens
 from kubelet import Pod
 
 # group/version: the kinds it has, `!` where they belong to no namespace.
@@ -36,9 +37,6 @@ KINDS = {
     "gateway.networking.k8s.io/v1": "HTTPRoute",
 }
 SHORT = {"persistentvolumeclaims": ["pvc"], "configmaps": ["cm"], "services": ["svc"], "deployments": ["deploy"], "namespaces": ["ns"], "customresourcedefinitions": ["crd"]}
-# The generator of P-256: a public key that nobody signs with.
-KEY = {"kty": "EC", "use": "sig", "alg": "ES256", "kid": "here", "crv": "P-256",
-       "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY", "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU"}
 VERBS = "create delete deletecollection get list patch update watch".split()
 
 
@@ -279,9 +277,9 @@ class Cluster:
         if path == "/version":
             return {"major": "1", "minor": "37", "gitVersion": "v1.37.1"}
         if path == "/.well-known/openid-configuration":
-            return {"issuer": "https://kubernetes.default.svc", "jwks_uri": f"{self.url}/openid/v1/jwks", "id_token_signing_alg_values_supported": ["ES256"]}
+            return {"issuer": tokens.ISSUER, "jwks_uri": f"{self.url}/openid/v1/jwks", "id_token_signing_alg_values_supported": ["ES256"]}
         if path == "/openid/v1/jwks":
-            return {"keys": [KEY]}
+            return {"keys": [tokens.KEY]}
         if path == "/api":
             return {"kind": "APIVersions", "versions": ["v1"]}
         if path == "/apis":
@@ -389,6 +387,8 @@ def handler(cluster):
             account = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
             if account:
                 cluster.judge(account, verb, group, f"{resource}/{part}" if part else resource, namespace)
+            if (resource, part) == ("serviceaccounts", "token"):
+                return self.answer(tokens.request(namespace, name), 201)
             if verb == "watch":
                 return self.watch(group, resource, namespace, query)
             self.answer(*self.act(verb, (group, resource, namespace, name), part, query, sent))

@@ -70,6 +70,11 @@ MUST_HAPPEN = {
     ("levee_connections", "listener"): {"proxy"},
     ("levee_auth_failures_total", "reason"): {"malformed", "password", "refresh"},
     ("levee_rate_limited_total", "scope"): {"auth"},
+    ("levee_redis_questions_total", "result"): {"answered"},
+    ("levee_cache_purges_total", "scope"): {"path", "tag", "glob", "upstream"},
+    ("levee_cache_leases_total", "result"): {"taken"},
+    ("levee_cache_fleet_looks_total", "result"): {"miss"},
+    ("levee_cache_fleet_writes_total", "result"): {"stored"},
     ("levee_http_requests_total", "status"): {"200", "201", "400", "401", "404", "429", "503"},
 }
 

@@ -16,7 +16,7 @@ def the_dashboards_are_what_their_source_says():
 def a_dashboard_has_a_stable_uid_a_description_and_a_templated_source():
     """So that links and provisioning hold in every installation."""
     uids = [dashboard["uid"] for dashboard in shipped.dashboards().values()]
-    assert sorted(uids) == ["levee-overview", "levee-runtime", "levee-upstream"], uids
+    assert sorted(uids) == ["levee-fleet", "levee-overview", "levee-runtime", "levee-upstream"], uids
     for name, dashboard in shipped.dashboards().items():
         assert dashboard["title"] and dashboard["description"], name
         variables = dashboard["templating"]["list"]

@@ -16,6 +16,8 @@ mod cutting;
 mod http2;
 /// What is under way is finished, whoever waits for it.
 mod in_flight;
+/// Two replicas behind a balancer, restarted in turn.
+mod rolling;
 /// Many clients of many kinds at once.
 mod under_load;
 

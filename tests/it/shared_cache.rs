@@ -20,6 +20,8 @@ mod outage;
 mod purging;
 /// One refresh for all.
 mod refresh;
+/// One fetch for all.
+mod together;
 
 /// Nothing that is waited for here takes longer.
 const SOON: Duration = Duration::from_secs(20);

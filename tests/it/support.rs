@@ -2,6 +2,8 @@
 //!
 //! Everything started here ends with the test process, however that ends (see `watchdog`).
 
+/// A TCP balancer before replicas that come and go.
+pub(crate) mod balancer;
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
 /// A Kubernetes API server in this process.

@@ -21,11 +21,12 @@ impl HttpCache {
     /// Brings what other replicas have for this key into memory, within `limit`. Whether there is now
     /// something in memory that was not there before: look it up.
     pub async fn recall(&self, request: &RequestView<'_>, key: &Key, limit: Duration) -> bool {
-        let Some(fleet) = &self.fleet else { return false };
-        if !(fleet.log.is_in_step() && fleet.redis.is_up()) {
-            fleet.counts.looked(Looked::Skipped);
+        let Some(fleet) = self.reachable() else {
+            if let Some(fleet) = &self.fleet {
+                fleet.counts.looked(Looked::Skipped);
+            }
             return false;
-        }
+        };
         let (looked, brought) = match self.look(fleet, request, key, limit).await {
             Ok(answer) => answer,
             Err(looked) => (looked, false),
@@ -34,8 +35,13 @@ impl HttpCache {
         brought
     }
 
+    /// The second level, where it may be read now.
+    pub(super) fn reachable(&self) -> Option<&Fleet> {
+        self.fleet.as_ref().filter(|fleet| fleet.log.is_in_step() && fleet.redis.is_up())
+    }
+
     /// What was found, and whether it is more than memory had.
-    async fn look(
+    pub(super) async fn look(
         &self,
         fleet: &Fleet,
         request: &RequestView<'_>,
@@ -58,7 +64,7 @@ impl HttpCache {
                 }
                 Value::HitForMiss => {
                     self.believe_hit_for_miss(&key);
-                    return Err(Looked::Miss);
+                    return Ok((Looked::Miss, true));
                 }
                 _ => return Err(Looked::Miss),
             }

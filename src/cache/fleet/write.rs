@@ -34,7 +34,10 @@ impl HttpCache {
                 count = queue.recv_many(&mut jobs, AT_ONCE) => if count == 0 { return },
                 () = stop.cancelled() => return,
             }
-            join_all(jobs.drain(..).map(|job| self.write(fleet, job))).await;
+            let (releases, writes): (Vec<_>, Vec<_>) = jobs.drain(..).partition(Job::is_release);
+            join_all(writes.into_iter().map(|job| self.write(fleet, job))).await;
+            // A lease comes behind what was fetched under it: whoever sees that it is gone finds the answer.
+            join_all(releases.into_iter().map(|job| release(fleet, job.hash))).await;
         }
     }
 
@@ -54,6 +57,7 @@ impl HttpCache {
                 value::of_entry(entry, &proof, Instant::now(), SystemTime::now())
             }
             What::Marker(marker) => Some(marker.clone()),
+            What::Release => None,
         }
     }
 
@@ -65,13 +69,17 @@ impl HttpCache {
     }
 }
 
-/// Stores a value and gives back the lease under which it was fetched, if there was one.
 async fn set(fleet: &Fleet, job: &Job, bytes: Bytes) -> Written {
-    let (value, lease) = (fleet.key(job.hash, "v"), fleet.key(job.hash, "l"));
+    let value = fleet.key(job.hash, "v");
     let life = Some(Expiration::PX(job.life.as_millis().try_into().unwrap_or(i64::MAX)));
-    let stored = fleet.redis.call(WRITE_LIMIT, async |client| {
-        client.set::<(), _, _>(value, bytes, life, None, false).await?;
-        client.del::<(), _>(lease).await
-    });
+    let stored = fleet
+        .redis
+        .call(WRITE_LIMIT, async |client| client.set::<(), _, _>(value, bytes, life, None, false).await);
     if stored.await.is_ok() { Written::Stored } else { Written::Failed }
+}
+
+async fn release(fleet: &Fleet, hash: u128) {
+    let lease = fleet.key(hash, "l");
+    // Where Redis does not take it, it ends by itself.
+    let _ = fleet.redis.call(WRITE_LIMIT, async |client| client.del::<(), _>(lease).await).await;
 }

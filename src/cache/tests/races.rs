@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 
-use super::super::fixtures::{MIB, at, get, headers, respect};
+use super::super::fixtures::{MIB, at, get, headers, key_of, respect};
 use super::super::log::{Heading, News};
 use super::super::position::LogId;
 use super::super::value::{self, Value};
@@ -123,7 +123,8 @@ impl World {
             let event = self.random.u32(..100);
             let seen = match event {
                 0..30 => self.ask(who),
-                30..46 => self.fetch_ends(who),
+                30..44 => self.fetch_ends(who),
+                44..46 => self.wait_ends(who),
                 _ => {
                     self.happen(event, who);
                     Ok(())
@@ -156,15 +157,13 @@ impl World {
         let (path, none) = (self.random.usize(..2), HeaderMap::new());
         let known = self.replicas[who].known[path];
         let cache = Arc::clone(&self.replicas[who].cache);
-        let mut lookup = cache.lookup(&request(&none, path), &respect(), Instant::now());
-        if !matches!(lookup, Lookup::Fresh(_)) && self.random.bool() && self.recall(who, path, &lookup) {
-            lookup = cache.lookup(&request(&none, path), &respect(), Instant::now());
+        let look = || cache.lookup(&request(&none, path), &respect(), Instant::now());
+        if !matches!(look(), Lookup::Fresh(_)) && self.random.bool() {
+            self.brings(who, path, key_of(look()));
         }
-        let key = match lookup {
+        let key = match look() {
             Lookup::Fresh(hit) => return fresh_enough(number(&hit), known),
-            Lookup::Miss(key) => key,
-            Lookup::Stale { hit, .. } | Lookup::MustRevalidate(hit) => hit.key(),
-            other => panic!("{other:?}"),
+            lookup => key_of(lookup),
         };
         let fetches = &mut self.replicas[who].fetches;
         match fetches.iter_mut().find(|fetch| fetch.key == key) {
@@ -174,13 +173,29 @@ impl World {
         Ok(())
     }
 
-    fn recall(&self, who: usize, path: usize, lookup: &Lookup) -> bool {
+    /// Whoever waited for another replica's fetch looks for what it brought, by the key of its own look long ago, and asks
+    /// the upstream, later than that too, if there is nothing.
+    fn wait_ends(&mut self, who: usize) -> Result<(), (u64, u64)> {
+        let waiting = self.replicas[who].fetches.iter().position(|fetch| fetch.read.is_none());
+        let Some(place) = waiting else { return Ok(()) };
+        let fetch = &self.replicas[who].fetches[place];
+        if !self.brings(who, fetch.path, fetch.key.clone()) {
+            return Ok(());
+        }
+        let replica = &mut self.replicas[who];
+        let Fetch { path, joined, .. } = replica.fetches.remove(place);
+        let none = HeaderMap::new();
+        for (_, known) in joined {
+            let again = replica.cache.lookup(&request(&none, path), &respect(), Instant::now());
+            if let Lookup::Fresh(hit) = again {
+                fresh_enough(number(&hit), known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn brings(&self, who: usize, path: usize, key: Key) -> bool {
         let replica = &self.replicas[who];
-        let key = match lookup {
-            Lookup::Miss(key) => key.clone(),
-            Lookup::Stale { hit, .. } | Lookup::MustRevalidate(hit) => hit.key(),
-            _ => return false,
-        };
         let fleet = replica.cache.fleet.as_ref().unwrap();
         if !replica.connected || !fleet.log.is_in_step() {
             return false;

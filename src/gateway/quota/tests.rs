@@ -26,7 +26,7 @@ fn within(milliseconds: u64) -> Instant {
 
 /// Asks, and uses what it gets.
 async fn ask(quota: &Arc<Quota>, milliseconds: u64) -> Result<(), NoToken> {
-    quota.take(within(milliseconds), || true).await.map(Token::spend)
+    quota.take(within(milliseconds), &Allowance::default(), || true).await.map(Token::spend)
 }
 
 fn asking(quota: &Arc<Quota>, milliseconds: u64) -> JoinHandle<Result<(), NoToken>> {
@@ -133,8 +133,10 @@ async fn the_line_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_not_used_is_given_back() {
     let quota = quota(10, 2, OnExhausted::Reject);
-    let tokens =
-        [quota.take(within(0), || true).await.unwrap(), quota.take(within(0), || true).await.unwrap()];
+    let tokens = [
+        quota.take(within(0), &Allowance::default(), || true).await.unwrap(),
+        quota.take(within(0), &Allowance::default(), || true).await.unwrap(),
+    ];
     assert_eq!(quota.remaining(), 0);
     drop(tokens);
     assert_eq!(quota.remaining(), 2);
@@ -144,7 +146,10 @@ async fn a_token_that_was_not_used_is_given_back() {
 async fn a_breaker_that_moved_on_meanwhile_burns_no_token() {
     let quota = quota(10, 1, OnExhausted::Wait);
     ask(&quota, 0).await.unwrap();
-    assert_eq!(quota.take(within(1000), || false).await.unwrap_err(), NoToken::Overtaken);
+    assert_eq!(
+        quota.take(within(1000), &Allowance::default(), || false).await.unwrap_err(),
+        NoToken::Overtaken
+    );
     advance(Duration::from_millis(100)).await;
     assert_eq!(quota.remaining(), 1);
 }

@@ -1,7 +1,7 @@
 //! Stopping: what is in flight is finished, what is idle goes, what overstays is cut.
 
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
 use super::support::{Fixture, read_answer, read_to_end};
@@ -98,4 +98,36 @@ async fn a_connection_that_has_just_arrived_may_still_ask_once() {
     };
     let (cut, ()) = tokio::join!(fixture.drain.run_to_end(Duration::ZERO, LIMIT), asking);
     assert_eq!(cut, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_answer_began_before_the_drain_is_told_by_the_next_one() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.write_all(b"GET /gated HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let first = b"5\r\nfirst\r\n".len();
+    assert!(!read_answer(&mut client, first).await.contains("connection: close"));
+    let asking = async {
+        fixture.drain.closed().await;
+        fixture.probe.gate.add_permits(1);
+        let mut second = [0; b"6\r\nsecond\r\n0\r\n\r\n".len()];
+        client.read_exact(&mut second).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        client.write_all(GET).await.unwrap();
+        let answer = read_to_end(&mut client).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
+    };
+    let (cut, ()) = tokio::join!(fixture.drain.run_to_end(DELAY, LIMIT), asking);
+    assert_eq!(cut, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_was_just_answered_is_waited_for_a_second() {
+    let fixture = Fixture::new();
+    let mut client = fixture.connect();
+    client.write_all(GET).await.unwrap();
+    read_answer(&mut client, 0).await;
+    let begun = Instant::now();
+    let (cut, rest) = tokio::join!(fixture.drain.run_to_end(Duration::ZERO, LIMIT), read_to_end(&mut client));
+    assert_eq!((cut, rest.as_str(), begun.elapsed().as_secs()), (0, "", 1));
 }

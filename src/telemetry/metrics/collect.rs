@@ -50,6 +50,7 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         single(&family::CACHE_CAPACITY, readings.cache.capacity as f64),
         single(&family::CACHE_ENTRIES, readings.cache.entries as f64),
         counter(&family::CACHE_EVICTIONS, readings.cache.evicted),
+        words(&family::CACHE_PURGES, &readings.cache.purges),
         single(&family::UPSTREAMS_LEFT_OUT, readings.left_out as f64),
         single(&family::RUNTIME_SILENCE, readings.silence.as_secs_f64()),
         previous_stop(readings.previous_stop.unwrap_or(PreviousStop::Unknown)),
@@ -144,20 +145,14 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
     ]
 }
 
-fn fleet_cache(fleet: &FleetCacheReading) -> [MetricFamily; 8] {
-    let (mut looks, mut writes) = (family::CACHE_FLEET_LOOKS.open(), family::CACHE_FLEET_WRITES.open());
-    for (result, count) in &fleet.looks {
-        looks.count(&[result], *count);
-    }
-    for (result, count) in &fleet.writes {
-        writes.count(&[result], *count);
-    }
+fn fleet_cache(fleet: &FleetCacheReading) -> [MetricFamily; 9] {
     let (mut applied, mut lost) = (family::CACHE_LOG_APPLIED.open(), family::CACHE_LOG_LOST.open());
     applied.count(&[], fleet.applied);
     lost.count(&[], fleet.lost_track);
     [
-        looks.close(),
-        writes.close(),
+        words(&family::CACHE_FLEET_LOOKS, &fleet.looks),
+        words(&family::CACHE_FLEET_WRITES, &fleet.writes),
+        words(&family::CACHE_LEASES, &fleet.leases),
         applied.close(),
         lost.close(),
         single(&family::CACHE_LOG_LAG, fleet.lag_seconds),
@@ -165,6 +160,15 @@ fn fleet_cache(fleet: &FleetCacheReading) -> [MetricFamily; 8] {
         single(&family::CACHE_LOG_BLIND, f64::from(u8::from(fleet.blind))),
         single(&family::CACHE_LOG_OUTBOX, fleet.outbox as f64),
     ]
+}
+
+/// A count for each word of one label.
+fn words(family: &'static Family, counts: &[(&str, u64)]) -> MetricFamily {
+    let mut samples = family.open();
+    for (word, count) in counts {
+        samples.count(&[word], *count);
+    }
+    samples.close()
 }
 
 fn single(family: &'static Family, value: f64) -> MetricFamily {

@@ -152,6 +152,16 @@ families! {
         "Looks into the second level of the cache, in Redis, by how they ended.";
     CACHE_FLEET_WRITES "levee_cache_fleet_writes_total" COUNTER ["result"]
         "Writes to the second level of the cache, by how they ended.";
+    CACHE_PURGES "levee_cache_purges_total" COUNTER ["scope"]
+        "Purges made at this replica, by operators and by the answers to unsafe requests.";
+    CACHE_LEASES "levee_cache_leases_total" COUNTER ["result"]
+        "Times this replica asked for the fleet's right to fetch or refresh an answer.";
+    REDIS_QUESTIONS "levee_redis_questions_total" COUNTER ["result"]
+        "Questions to Redis, by how they ended.";
+    REDIS_DURATION "levee_redis_question_duration_seconds" HISTOGRAM []
+        "Time that Redis took for an answer.";
+    REDIS_BREAKER_OPEN "levee_redis_breaker_open" GAUGE []
+        "1 while questions to Redis are not asked because it did not answer lately.";
     CACHE_LOG_APPLIED "levee_cache_log_applied_total" COUNTER []
         "Purges read in the log that replicas share, its own included.";
     CACHE_LOG_LOST "levee_cache_log_lost_track_total" COUNTER []

@@ -1,10 +1,12 @@
 //! What components say about themselves at the moment of a scrape.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::RuntimeMetrics;
 
 use super::labels::{BreakerState, ForcedMode, Listener, PreviousStop};
+use super::redis::RedisMetrics;
 
 /// The state of the components, asked for at each scrape.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub struct Readings {
     pub cache: CacheReading,
     /// What replicas share of the cache; `None` where they share nothing.
     pub fleet_cache: Option<FleetCacheReading>,
+    /// Redis, where one is named.
+    pub redis: Option<RedisReading>,
     /// Replicas that live.
     pub replicas: u32,
     /// Open connections of each listener that is up.
@@ -48,6 +52,8 @@ pub struct CacheReading {
     pub entries: usize,
     /// Pushed out for lack of room since the start.
     pub evicted: u64,
+    /// Purges made at this replica since the start, by what they were about.
+    pub purges: [(&'static str, u64); 5],
 }
 
 /// Connections to one upstream.
@@ -79,6 +85,8 @@ pub struct FleetCacheReading {
     pub looks: Vec<(&'static str, u64)>,
     /// Writes since the start, by how they ended.
     pub writes: Vec<(&'static str, u64)>,
+    /// Asking for the right to fetch since the start, by how it ended.
+    pub leases: Vec<(&'static str, u64)>,
     /// Entries of the log applied since the start.
     pub applied: u64,
     /// Times everything became stale.
@@ -91,6 +99,15 @@ pub struct FleetCacheReading {
     pub blind: bool,
     /// Purges that wait.
     pub outbox: usize,
+}
+
+/// Redis.
+#[derive(Debug, Clone)]
+pub struct RedisReading {
+    /// How it was found so far.
+    pub counted: Arc<RedisMetrics>,
+    /// The breaker in front of it lets no question through.
+    pub breaker_open: bool,
 }
 
 /// The state of the controller.

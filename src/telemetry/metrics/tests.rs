@@ -40,7 +40,14 @@ fn readings(names: &[&str]) -> Readings {
         kubernetes: Some(KubernetesReading { last_event: 1.5, leading: true }),
         pools: vec![PoolReading { name: "control", in_use: 2, idle: 1, limit: 20 }],
         replicas: 3,
-        cache: CacheReading { bytes: 42, capacity: 100, entries: 3, evicted: 7 },
+        cache: CacheReading {
+            bytes: 42,
+            capacity: 100,
+            entries: 3,
+            evicted: 7,
+            purges: [("path", 0), ("tag", 2), ("glob", 0), ("upstream", 0), ("all", 0)],
+        },
+        redis: Some(RedisReading { counted: Arc::new(RedisMetrics::default()), breaker_open: true }),
         issuers: vec![IssuerReading {
             name: "kubernetes",
             keys: 2,
@@ -49,6 +56,7 @@ fn readings(names: &[&str]) -> Readings {
         fleet_cache: Some(FleetCacheReading {
             looks: vec![("hit", 1)],
             writes: vec![("stored", 1)],
+            leases: vec![("taken", 1)],
             ..FleetCacheReading::default()
         }),
         connections: vec![(Listener::Proxy, 5)],
@@ -161,6 +169,9 @@ fn readings_show_as_gauges() {
         "levee_cache_capacity_bytes 100",
         "levee_cache_entries 3",
         "levee_cache_evictions_total 7",
+        r#"levee_cache_purges_total{scope="tag"} 2"#,
+        r#"levee_cache_leases_total{result="taken"} 1"#,
+        "levee_redis_breaker_open 1",
         "levee_upstreams_left_out 1",
         "levee_runtime_silence_seconds 0.25",
         r#"levee_previous_stop{how="killed"} 1"#,
@@ -172,6 +183,26 @@ fn readings_show_as_gauges() {
         r#"levee_cache_stale_runway_seconds{upstream="rates"} 90"#,
         r#"levee_breaker_forced{upstream="rates",operation="",mode="metrics_only"} 1"#,
         r#"levee_breaker_forced{upstream="rates",operation="",mode="forced_open"} 0"#,
+    ] {
+        has(&document, line);
+    }
+}
+
+#[test]
+fn questions_to_redis_are_counted_and_only_answers_are_timed() {
+    let mut readings = readings(&[]);
+    let redis = Arc::new(RedisMetrics::default());
+    redis.ended(RedisQuestion::Answered, Duration::from_micros(700));
+    redis.ended(RedisQuestion::Slow, Duration::from_millis(25));
+    readings.redis = Some(RedisReading { counted: redis, breaker_open: false });
+    let document = text(&metrics_with(&[]), &readings);
+    for line in [
+        r#"levee_redis_questions_total{result="answered"} 1"#,
+        r#"levee_redis_questions_total{result="slow"} 1"#,
+        r#"levee_redis_questions_total{result="not_asked"} 0"#,
+        r#"levee_redis_question_duration_seconds_bucket{le="0.001"} 1"#,
+        "levee_redis_question_duration_seconds_count 1",
+        "levee_redis_breaker_open 0",
     ] {
         has(&document, line);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use levee::fleet::Fleet;
 use levee::gateway::quota::{NoToken, Quota, Shortage, Token};
 use levee::models::policy::{self, OnExhausted, OnStoreLoss, Rate, Scope};
-use levee::redis::{Address, Redis};
+use levee::redis::{Address, Allowance, Redis};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -31,7 +31,7 @@ async fn quotas(server: &RedisServer, settings: &policy::Quota) -> Vec<Arc<Quota
 }
 
 async fn take(quota: &Arc<Quota>, patience: Duration) -> Result<(), NoToken> {
-    quota.take(tokio::time::Instant::now() + patience, || true).await.map(Token::spend)
+    quota.take(tokio::time::Instant::now() + patience, &Allowance::default(), || true).await.map(Token::spend)
 }
 
 /// When each of the tokens was taken, by so many who ask each quota over and over.

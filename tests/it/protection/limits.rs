@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::made;
-use crate::support::client::{self, Answer};
+use crate::support::client::{self, Answer, RawConnection};
 use crate::support::levee::{levee, ready_addresses};
 use crate::support::process::Process;
 use crate::support::watchdog::Watchdog;
@@ -101,6 +101,34 @@ async fn an_address_may_try_secrets_ten_times_a_minute_whatever_it_sends() {
     assert_eq!(served.login("203.0.113.2", ADMIN, PASSWORD).await.status, 200);
     let metrics = client::get(served.ops, "/metrics").await;
     assert!(metrics.text().contains("levee_rate_limited_total{scope=\"auth\"} 2"));
+}
+
+/// A refusal before the body is looked at: what of the body is under way is no part of the next request.
+#[tokio::test]
+async fn a_refusal_ends_the_connection_only_where_the_body_is_not_there_and_says_so() {
+    let served = Served::start().await;
+    for _ in 0..10 {
+        served.from("203.0.113.1", Method::POST, "/api/v1/auth/login", &json!([])).await;
+    }
+    let head = |length: usize| {
+        format!(
+            "POST /api/v1/auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 203.0.113.1\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let mut kept = RawConnection::open(served.api).await;
+    for _ in 0..3 {
+        kept.write(head(30) + &"x".repeat(30)).await.unwrap();
+        let answer = kept.read_answer().await.unwrap();
+        assert_eq!((answer.second_word().as_str(), answer.header("connection")), ("429", None));
+    }
+    kept.write(head(30)).await.unwrap();
+    let answer = kept.read_answer().await.unwrap();
+    assert_eq!(
+        (answer.second_word().as_str(), answer.header("connection").as_deref()),
+        ("429", Some("close"))
+    );
+    assert!(kept.read_to_end().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -13,12 +13,15 @@ async fn deployment(redis: &RedisServer) -> Deployment {
     deployment
 }
 
-/// The control plane without Redis: reading, writing, signing in.
-async fn control_plane_as_ever(replica: &Replica, admin: &Api, name: &str) {
-    assert_eq!(admin.get("/api/v1/upstreams").await.status, 200, "reading");
-    let body = json!({ "name": name, "spec": { "url": "https://api.example.com" } });
-    assert_eq!(admin.post("/api/v1/upstreams", body).await.status, 201, "writing");
-    replica.admin().await;
+/// Each replica goes by what it counts itself: there may be ten a minute from one address.
+async fn logins_are_limited(replica: &Replica) {
+    let mut answers = Vec::new();
+    for number in 0..10 {
+        let login =
+            json!({ "email": format!("nobody-{number}@example.com"), "password": "not anyone's password" });
+        answers.push(replica.anonymous().post("/api/v1/auth/login", login).await.status.as_u16());
+    }
+    assert_eq!((answers[0], answers[9]), (401, 429), "{answers:?}");
 }
 
 #[tokio::test]
@@ -36,7 +39,8 @@ async fn while_running() {
     until("it is told", SOON, async || replica.metric(UP).await == Some(0.0)).await;
     assert_eq!(replica.call(&key, "/proxy/plain/ok").await.status, 200, "calls");
     assert_eq!(replica.call(&key, "/proxy/kept/kept").await.header("levee-answer"), "cache", "from memory");
-    control_plane_as_ever(&replica, &admin, "new").await;
+    control_plane_as_ever(&replica, &admin).await;
+    logins_are_limited(&replica).await;
     let status = replica.status().await;
     assert_eq!(status["problems"][0]["runbook"], "LeveeDependencyDown", "{status}");
 }
@@ -54,6 +58,7 @@ async fn at_start() {
     for answered_by in ["upstream", "cache"] {
         assert_eq!(replica.call(&key, "/proxy/kept/kept").await.header("levee-answer"), answered_by);
     }
-    control_plane_as_ever(&replica, &admin, "new").await;
+    control_plane_as_ever(&replica, &admin).await;
+    logins_are_limited(&replica).await;
     assert_eq!(replica.metric(UP).await, Some(0.0));
 }

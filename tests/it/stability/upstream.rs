@@ -13,15 +13,6 @@ fn falling_back(url: &str) -> Value {
     })
 }
 
-/// The control plane knows nothing of it.
-async fn control_plane_as_ever(replica: &Replica, admin: &Api) {
-    assert_eq!(admin.get("/api/v1/upstreams").await.status, 200, "reading");
-    assert_eq!(admin.get("/api/v1/audit").await.status, 200, "reading");
-    let body = json!({ "name": "new", "spec": { "url": "https://api.example.com" } });
-    assert_eq!(admin.post("/api/v1/upstreams", body).await.status, 201, "writing");
-    replica.admin().await;
-}
-
 #[tokio::test]
 async fn while_running() {
     let (server, other) = (Misbehaving::start().await, Misbehaving::start().await);

@@ -201,10 +201,11 @@ impl Replica {
         self.process.resident_memory()
     }
 
-    /// Stops it and waits for its end.
-    pub(crate) async fn stop(mut self) {
+    /// Stops it and waits for its end; answers with all that it has printed.
+    pub(crate) async fn stop(mut self) -> Vec<String> {
         self.process.signal(rustix::process::Signal::TERM);
         assert_eq!(self.process.wait_exit(READY_WITHIN).await.code(), Some(0));
+        self.process.log()
     }
 }
 
