@@ -107,6 +107,7 @@ load: ## Compare Levee with nginx, HAProxy and Varnish, its API with Fastify, it
 	@load/compare.sh $(CARGO_TARGET_DIR)/release/levee
 	@load/control_plane.sh $(CARGO_TARGET_DIR)/release/levee
 	@load/in_process.sh
+	@load/redis_hit.sh
 
 clean: ## Remove what was built
 	@cargo clean

@@ -37,6 +37,9 @@ impl Forward {
     }
 }
 
+/// Most values fit without growing.
+const USUAL_LENGTH: usize = 64;
+
 /// Builds the value, member by member.
 #[derive(Debug, Clone)]
 pub struct CacheStatus {
@@ -46,17 +49,17 @@ pub struct CacheStatus {
 impl CacheStatus {
     /// Answered from the store; `ttl` in seconds, negative when stale.
     pub fn hit(ttl: i64) -> Self {
-        Self { text: format!("levee; hit; ttl={ttl}") }
+        Self::begin("levee; hit; ttl=").with(format_args!("{ttl}"))
     }
 
     /// Neither answered from the store nor sent on.
     pub fn aside() -> Self {
-        Self { text: "levee".to_owned() }
+        Self::begin("levee")
     }
 
     /// Sent on to the upstream, and why.
     pub fn forward(why: Forward) -> Self {
-        Self { text: format!("levee; fwd={}", why.token()) }
+        Self::begin("levee; fwd=").with(format_args!("{}", why.token()))
     }
 
     /// The upstream's status, where it is not the one of the answer.
@@ -86,6 +89,12 @@ impl CacheStatus {
     /// The header's value; append it to what the upstream's own caches said.
     pub fn into_value(self) -> HeaderValue {
         HeaderValue::try_from(self.text).expect("tokens and numbers are valid in a header")
+    }
+
+    fn begin(with: &str) -> Self {
+        let mut text = String::with_capacity(USUAL_LENGTH);
+        text.push_str(with);
+        Self { text }
     }
 
     fn with(mut self, member: std::fmt::Arguments<'_>) -> Self {

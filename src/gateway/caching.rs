@@ -32,6 +32,14 @@ pub(super) fn look_up(gateway: &Gateway, call: &Call, body: &CallBody) -> Lookup
     lookup
 }
 
+/// Answers with what is fresh in memory.
+pub(super) fn fresh(gateway: &Arc<Gateway>, call: &Arc<Call>, hit: &Hit) -> Answer {
+    if gateway.cache.is_due(hit, Instant::now()) {
+        refresh_behind(gateway, call, hit);
+    }
+    from_memory(call, hit, CacheStatus::hit(hit.ttl()).detail("memory"))
+}
+
 /// Answers from memory where it may, else from the upstream.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
@@ -42,12 +50,7 @@ pub(super) async fn answer(
     let forward = lookup.forward().unwrap_or(Forward::Bypass);
     // What is rare is boxed: a future moves whole at every level above.
     match lookup {
-        Lookup::Fresh(hit) => {
-            if gateway.cache.is_due(&hit, Instant::now()) {
-                refresh_behind(gateway, call, &hit);
-            }
-            Ok(from_memory(call, &hit, CacheStatus::hit(hit.ttl()).detail("memory")))
-        }
+        Lookup::Fresh(hit) => Ok(fresh(gateway, call, &hit)),
         Lookup::Bypass(_) => {
             let reached = reach(gateway, call, body, Conditions::Caller).await?;
             Ok(fetch::pass_on(call, reached, CacheStatus::forward(forward)))

@@ -53,20 +53,19 @@ impl Proxy {
         let mut buffer = Uuid::encode_buffer();
         let id_text = &*id.hyphenated().encode_lower(&mut buffer);
         let trace = self.traces.call(request.headers(), request.method());
-        match admit(&self.gateway, request, peer, id, &trace) {
-            Ok((call, body)) => {
-                let live = Arc::clone(&call.live);
-                let mut answer = answered(&self.gateway, call, body).await;
-                answer.explain(id_text, Some(&live.upstream.name));
-                respond(answer)
-            }
+        let (call, body) = match admit(&self.gateway, request, peer, id, &trace) {
+            Ok(admitted) => admitted,
             Err(refusal) => {
                 self.gateway.gatekeeper.metrics.refused_before_a_call(refusal.kind);
                 let answer = refused(&refusal, id_text, &trace);
                 trace.end_call(&end_of_refusal(&refusal, id_text, answer.status()));
-                answer
+                return answer;
             }
-        }
+        };
+        let live = Arc::clone(&call.live);
+        let mut answer = answered(&self.gateway, call, body).await;
+        answer.explain(id_text, Some(&live.upstream.name));
+        respond(answer)
     }
 }
 

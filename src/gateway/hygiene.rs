@@ -43,9 +43,10 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::UPGRADE,
 ];
 
-/// Headers by which a caller could speak for a proxy, or that only mean something to us.
-const NOT_FORWARDED: [HeaderName; 6] = [
+/// Headers by which a caller could speak for a proxy, or that only mean something to us, or that each attempt sets anew.
+const NOT_FORWARDED: [HeaderName; 7] = [
     header::HOST,
+    header::CONTENT_LENGTH,
     header::FORWARDED,
     header::EXPECT,
     HeaderName::from_static("x-real-ip"),
@@ -67,20 +68,17 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| HOP_BY_HOP.contains(name));
 }
 
 /// Makes a caller's headers fit to be sent to an upstream: hop-by-hop first, then what would let the caller
 /// speak for a proxy, then everything that is ours.
 pub(super) fn clean_request(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    for name in &NOT_FORWARDED {
-        headers.remove(name);
-    }
-    headers.remove(header::CONTENT_LENGTH);
-    remove_prefixed(headers, &["levee-", "x-forwarded-"]);
+    remove_where(headers, |name| {
+        let text = name.as_str();
+        NOT_FORWARDED.contains(name) || text.starts_with("levee-") || text.starts_with("x-forwarded-")
+    });
 }
 
 /// Makes an upstream's headers fit to be sent to a caller.
@@ -90,7 +88,7 @@ pub(super) fn clean_response(status: StatusCode, headers: &mut HeaderMap) {
         headers.remove(header::CONTENT_LENGTH);
     }
     strip_hop_by_hop(headers);
-    remove_prefixed(headers, &["levee-"]);
+    remove_where(headers, |name| name.as_str().starts_with("levee-"));
     // Another party's page must not run as if it were ours: every upstream shares our origin.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let mut types = headers.get_all(header::CONTENT_TYPE).iter().peekable();
@@ -119,12 +117,12 @@ fn is_passive(content_type: &HeaderValue) -> bool {
     }
 }
 
-fn remove_prefixed(headers: &mut HeaderMap, prefixes: &[&str]) {
-    let has_prefix = |name: &HeaderName| prefixes.iter().any(|prefix| name.as_str().starts_with(prefix));
-    if !headers.keys().any(has_prefix) {
+/// Looks at the names there are: to look each doomed one up would cost a hash apiece, and hardly any is ever there.
+fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
+    if !headers.keys().any(&is_doomed) {
         return;
     }
-    let doomed: Vec<HeaderName> = headers.keys().filter(|name| has_prefix(name)).cloned().collect();
+    let doomed: Vec<HeaderName> = headers.keys().filter(|name| is_doomed(name)).cloned().collect();
     for name in doomed {
         headers.remove(name);
     }

@@ -34,13 +34,21 @@ use super::retry::{Outcome, Tries, Verdict};
 use super::stream::UpstreamBody;
 use super::upload::CallBody;
 use super::{caching, fallback, hygiene};
-use crate::cache::CacheStatus;
+use crate::cache::{CacheStatus, Lookup};
 
 /// Answers a call, whatever happens below.
 ///
 /// Of `body` comes back what is left of it: all, where it was held or never touched.
 pub async fn run(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody) -> Answer {
-    let lookup = caching::look_up(gateway, call, body);
+    match caching::look_up(gateway, call, body) {
+        Lookup::Fresh(hit) => caching::fresh(gateway, call, &hit),
+        // A future moves whole at every level above, so the large one is put aside once, here.
+        lookup => Box::pin(ask(gateway, call, body, lookup)).await,
+    }
+}
+
+/// What memory has no fresh answer for.
+async fn ask(gateway: &Arc<Gateway>, call: &Arc<Call>, body: &mut CallBody, lookup: Lookup) -> Answer {
     let forward = lookup.forward();
     let result = caching::answer(gateway, call, body, lookup).await;
     let mut answer = fallback::complete(gateway, call, body, result).await;

@@ -43,8 +43,8 @@ pub fn mint(id: Uuid) -> (SecretString, SecretHash) {
     text.push_str(PREFIX);
     text.push_str(id.simple().encode_lower(&mut Uuid::encode_buffer()));
     text.push('_');
-    push_base62::<SECRET>(&mut text, random);
-    push_checksum(&mut text);
+    text.extend(base62::<SECRET>(random).map(char::from));
+    text.extend(checksum_of(&text).map(char::from));
     let hash = sha256(&text);
     (SecretString::from(text), hash)
 }
@@ -56,19 +56,18 @@ pub fn read(presented: &str) -> Option<Presented> {
     let sound = secret.starts_with('_')
         && secret[1..].bytes().all(|byte| byte.is_ascii_alphanumeric())
         && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let mut expected = presented[..LENGTH - CHECKSUM].to_owned();
-    push_checksum(&mut expected);
-    let id = Uuid::try_parse(id).ok().filter(|_| sound && expected == presented)?;
+    let (told, checksum) = presented.split_at(LENGTH - CHECKSUM);
+    let sound = sound && checksum.as_bytes() == checksum_of(told);
+    let id = Uuid::try_parse(id).ok().filter(|_| sound)?;
     Some(Presented { id, hash: sha256(presented) })
 }
 
-fn push_checksum(text: &mut String) {
-    let checksum = crc32fast::hash(text.as_bytes());
-    push_base62::<CHECKSUM>(text, checksum.to_be_bytes());
+fn checksum_of(text: &str) -> [u8; CHECKSUM] {
+    base62(crc32fast::hash(text.as_bytes()).to_be_bytes())
 }
 
-/// Appends a number of big-endian bytes as `WIDTH` digits, the most significant first: long division by 62.
-fn push_base62<const WIDTH: usize>(text: &mut String, mut number: impl AsMut<[u8]>) {
+/// A number of big-endian bytes as `WIDTH` digits, the most significant first: long division by 62.
+fn base62<const WIDTH: usize>(mut number: impl AsMut<[u8]>) -> [u8; WIDTH] {
     let mut digits = [b'0'; WIDTH];
     for digit in digits.iter_mut().rev() {
         let mut remainder = 0;
@@ -79,7 +78,7 @@ fn push_base62<const WIDTH: usize>(text: &mut String, mut number: impl AsMut<[u8
         }
         *digit = DIGITS[remainder];
     }
-    text.extend(digits.map(char::from));
+    digits
 }
 
 fn sha256(text: &str) -> SecretHash {
@@ -92,12 +91,6 @@ mod tests {
     use secrecy::ExposeSecret as _;
 
     use super::*;
-
-    fn base62<const WIDTH: usize>(number: impl AsMut<[u8]>) -> String {
-        let mut text = String::new();
-        push_base62::<WIDTH>(&mut text, number);
-        text
-    }
 
     #[test]
     fn a_key_shows_its_id_and_has_one_width() {
@@ -114,10 +107,10 @@ mod tests {
 
     #[test]
     fn digits_are_those_of_long_division() {
-        assert_eq!(base62::<6>(61_u32.to_be_bytes()), "00000z");
-        assert_eq!(base62::<6>(62_u32.to_be_bytes()), "000010");
-        assert_eq!(base62::<6>(u32::MAX.to_be_bytes()), "4gfFC3");
-        assert_eq!(base62::<43>([0xff; 32]), "yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
+        assert_eq!(&base62::<6>(61_u32.to_be_bytes()), b"00000z");
+        assert_eq!(&base62::<6>(62_u32.to_be_bytes()), b"000010");
+        assert_eq!(&base62::<6>(u32::MAX.to_be_bytes()), b"4gfFC3");
+        assert_eq!(&base62::<43>([0xff; 32]), b"yhjskwdA6OZ1AL1YmHWZWm8LLG7HjnuCA2j5rOw8Xp1");
     }
 
     #[test]

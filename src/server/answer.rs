@@ -67,7 +67,7 @@ impl<E: Endpoint<Output = poem::Response>> Answering<E> {
             let body = unread.watch(request.take_body().into());
             request.set_body(body);
         }
-        let answer = AssertUnwindSafe(self.endpoint.get_response(request)).catch_unwind().await;
+        let answer = AssertUnwindSafe(self.endpoint.as_ref().get_response(request)).catch_unwind().await;
         // A malformed body is the caller's fault, whatever its breaking off looked like to the endpoint.
         if let Some(refusal) = has_body.then(|| self.activity.body_fault()).flatten() {
             return Err(refusal);

@@ -18,6 +18,8 @@ mod memory;
 mod neighbours;
 /// What replicas send together.
 mod quotas;
+/// Redis is stopped.
+mod redis_gone;
 /// How soon an idle process leaves.
 mod stopping;
 
