@@ -22,6 +22,7 @@ use crate::fleet::{Fleet, Replicas};
 use crate::gateway::Gateway;
 use crate::gateway::access::{Anonymous, Gatekeeper};
 use crate::gateway::endpoint::Proxy;
+use crate::gateway::peers::Peers;
 use crate::gateway::snapshot::Surroundings;
 use crate::gateway::transport::{Network, Service};
 use crate::identity::directory::Authenticator;
@@ -40,6 +41,7 @@ use crate::services::publication::kept::KeptState;
 use crate::services::publication::{Parts, Publisher};
 use crate::services::purges::PurgesService;
 use crate::services::rate_limits::RateLimits;
+use crate::services::reads::Reads;
 use crate::services::registrations::RegistrationsService;
 use crate::services::service_accounts::ServiceAccountsService;
 use crate::services::service_accounts::last_used::LastUsed;
@@ -48,6 +50,7 @@ use crate::services::users::{Accounts, UsersService};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::{api, middleware};
 
+mod breakers;
 mod database;
 mod issuers;
 mod kubernetes;
@@ -169,6 +172,7 @@ impl App {
         connections.extend(api.as_ref().map(|api| (Listener::Api, api.open_connections())));
         let (mut note, previous_stop) = StopNote::open(settings.snapshot_dir.as_deref());
         let publishing = observe::Publishing::default();
+        let peers = Peers::new(fleet.replicas.id(), Arc::clone(&metrics));
         let sources = observe::ops_sources(observe::Observed {
             metrics: Arc::clone(&metrics),
             gateway: Arc::clone(&gateway),
@@ -178,6 +182,7 @@ impl App {
             publishing: Arc::clone(&publishing),
             previous_stop,
             redis: redis.clone(),
+            peers: Arc::clone(&peers),
             issuers: issuers.keys(),
             kubernetes: kubernetes.as_ref().map(Kubernetes::standing),
             replicas: fleet.replicas.clone(),
@@ -207,7 +212,12 @@ impl App {
             own_addresses(&listeners),
             background.clone(),
         );
-        let around = Surroundings { network, metrics: Arc::clone(&metrics), fleet: fleet.clone() };
+        let around = Surroundings {
+            network,
+            metrics: Arc::clone(&metrics),
+            fleet: fleet.clone(),
+            cache: Arc::clone(gateway.cache()),
+        };
         let publisher = Publisher::new(Parts {
             store: store.clone(),
             ring: ring.clone(),
@@ -244,15 +254,21 @@ impl App {
             limits: limits.clone(),
             metrics: Arc::clone(&metrics),
         });
+        let heard = redis.as_ref().map(|_| Arc::clone(&peers));
+        let reads = Reads::new(Arc::clone(gateway.cache()), Arc::clone(&publisher), &store);
         let services = api::Services {
             auth: auth.clone(),
-            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher)),
-            service_accounts: ServiceAccountsService::new(store.clone(), Arc::clone(&publisher)),
+            users: UsersService::new(store.clone(), accounts, Arc::clone(&publisher), reads.clone()),
+            service_accounts: ServiceAccountsService::new(
+                store.clone(),
+                Arc::clone(&publisher),
+                reads.clone(),
+            ),
             registrations: RegistrationsService::new(store.clone(), Arc::clone(&publisher)),
             credentials: credentials.clone(),
-            breakers: observe::breakers(&gateway, &store, &publisher),
+            breakers: breakers::service(&gateway, heard, &store, &publisher),
             purges: PurgesService::new(Arc::clone(&gateway), store.clone()),
-            audit: AuditService::new(store.clone()),
+            audit: AuditService::new(store.clone(), reads),
             health: observe::health(&gateway),
         };
         let identity = IdentityService::new(Arc::clone(&authenticator), Arc::clone(&metrics));
@@ -276,8 +292,9 @@ impl App {
         background.spawn(credentials.keep_rewrapping(stop.clone()));
         background.spawn(auth.keep_forgetting(stop.clone()));
         background.spawn(last_used.clone().keep_writing(stop.clone()));
+        background.spawn(peers.keep_in_touch(Arc::clone(&gateway), redis.clone(), stop.clone()));
         background.spawn(sweeping::sweep(Arc::clone(&gateway), stop.clone()));
-        let breakers = observe::breaker_reports(&gateway);
+        let breakers = breakers::reports(&gateway);
         let controlling = controller
             .map(|controller| background.spawn(controller.run(Arc::clone(&publisher), Box::new(breakers))));
         issuers.begin(&background, stop.clone()).await;

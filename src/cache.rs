@@ -5,6 +5,8 @@
 //! but a fresh hit it fetches (with `set_conditions` on the request), then `HttpCache::admit`s the response by its
 //! headers and `HttpCache::insert`s it once the body is whole, or `HttpCache::freshen`es the stored one by a
 //! 304. Whether an answer is still valid is judged when it is read, never when it is written.
+//!
+//! `HttpCache::get_or_load` keeps values of our own in the same places, under the same purges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,7 @@ mod log;
 mod runway;
 mod sharing;
 mod value;
+mod values;
 
 mod status;
 
@@ -62,6 +65,7 @@ pub use purge::{Purge, Scope, Strength};
 pub use runway::median;
 pub use status::{CacheStatus, Forward};
 pub use storable::{Refusal, ResponseHead, StoreRules};
+pub use values::{Level, ValueKey};
 
 use crate::redis::Redis;
 use counts::PurgesMade;
@@ -72,6 +76,7 @@ use position::Origin;
 use purges::{Purges, Validity};
 use storable::Terms;
 use tags::Tags;
+use values::Loads;
 use vary::Variants;
 
 /// How long it is taken for granted that what could not be stored cannot be stored.
@@ -84,6 +89,7 @@ pub struct HttpCache {
     purges: Purges,
     purges_made: PurgesMade,
     fleet: Option<Fleet>,
+    loads: Loads,
 }
 
 /// What the cache holds and has seen.
@@ -131,6 +137,7 @@ impl HttpCache {
             purges: Purges::new(),
             purges_made: PurgesMade::default(),
             fleet: redis.map(Fleet::new),
+            loads: Loads::default(),
         }
     }
 

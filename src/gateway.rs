@@ -51,6 +51,8 @@ mod flight;
 mod hygiene;
 /// Requests out, responses in.
 mod outgoing;
+/// What replicas tell each other of their breakers.
+pub mod peers;
 /// The stages in order.
 pub mod pipeline;
 /// Stage 10.

@@ -15,8 +15,8 @@
 //!
 //! | module | what it is | begin with |
 //! | --- | --- | --- |
-//! | [`gateway`] | the data plane: one file per stage | [`gateway::pipeline`], THE file |
-//! | [`cache`] | the rules of HTTP caching, the memory level, the level in Redis, the log of purges | [`cache::HttpCache`] |
+//! | [`gateway`] | the data plane: one file per stage; what replicas tell each other of their breakers | [`gateway::pipeline`], THE file; [`gateway::peers`] |
+//! | [`cache`] | the rules of HTTP caching, the memory level, the level in Redis, the log of purges; values of our own in the same places | [`cache::HttpCache`] |
 //! | [`models`] | upstream documents and their schema, the compiled policy, forbidden addresses | [`models::policy`], [`models::document`], [`models::document::schema`] |
 //! | [`identity`] | passwords, tokens of ours and of other issuers, keys, sealed secrets, and the directory of who there is; no I/O | [`identity::directory`], [`identity::issuer`] |
 //! | [`services`] | the control plane's rules; what files and the database say becomes the snapshot | [`services::publication`] |

@@ -17,6 +17,9 @@ pub mod decode;
 /// YAML with line numbers.
 pub mod node;
 
+/// How a moment is written.
+mod moment;
+
 /// Who changed what.
 pub mod audit;
 /// Upstreams of a Kubernetes cluster.

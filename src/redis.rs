@@ -14,8 +14,7 @@ use fred::clients::{Client, WithOptions};
 use fred::interfaces::ClientLike as _;
 use fred::types::config::Options;
 use tokio::sync::watch;
-use tokio::time::Instant;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -243,8 +242,9 @@ impl Redis {
         if !client.is_connected() || !self.inner.breaker.lets_through() {
             return Err(RedisError::Away);
         }
+        let asked = Instant::now();
         let answered = within(limit, client, ask).await;
-        self.inner.breaker.learn(&answered);
+        self.inner.breaker.learn(asked, &answered);
         answered
     }
 }

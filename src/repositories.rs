@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -145,9 +145,14 @@ pub struct PoolReading {
 pub struct Store {
     backend: Arc<Backend>,
     hint: Arc<Notify>,
+    written: Arc<Written>,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
+
+/// Who is told of what this process has written and noted.
+#[derive(Default)]
+struct Written(OnceLock<Box<dyn Fn() + Send + Sync>>);
 
 /// A store call under way.
 type Task<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
@@ -175,6 +180,14 @@ struct Note {
     actor: Actor,
 }
 
+impl Written {
+    fn tell(&self) {
+        if let Some(tell) = self.0.get() {
+            tell();
+        }
+    }
+}
+
 impl Store {
     /// Opens pools over `sqlite://path` or `postgres://…`. A PostgreSQL that is away is no error here: connections are
     /// made when they are needed. SQLite locks its file for this process.
@@ -186,7 +199,7 @@ impl Store {
             let (hint, stop) = (Arc::clone(&hint), stop.clone());
             Backend::Postgres(Postgres::open(url, limits, hint, &tasks, stop)?)
         };
-        Ok(Self { backend: Arc::new(backend), hint, tasks, stop })
+        Ok(Self { backend: Arc::new(backend), hint, written: Arc::default(), tasks, stop })
     }
 
     /// Ends when somebody, here or on another replica, may have raised the revision since the last call. It is a hint:
@@ -194,6 +207,13 @@ impl Store {
     /// task waits at a time.
     pub async fn hinted(&self) {
         self.hint.notified().await;
+    }
+
+    /// From now on calls `tell` after each noted write of this process, once it is committed and before the writer goes on.
+    /// One is told; a second call changes nothing.
+    pub fn on_write(&self, tell: impl Fn() + Send + Sync + 'static) {
+        // The error would be that somebody is told already.
+        let _ = self.written.0.set(Box::new(tell));
     }
 
     /// Whether the database answered when it was last asked.

@@ -23,6 +23,8 @@ pub mod publication;
 pub mod purges;
 /// How much each client may ask.
 pub mod rate_limits;
+/// What was read lately.
+pub mod reads;
 /// Upstreams over the API.
 pub mod registrations;
 /// Files that are sealed.

@@ -50,5 +50,6 @@ fn settings() -> policy::Breaker {
         open_cap: Duration::from_secs(60),
         probes: 3,
         mode: policy::BreakerMode::Auto,
+        adopt: false,
     }
 }

@@ -84,7 +84,7 @@ fn proxy(upstream: std::net::SocketAddr) -> (Proxy, Arc<Gateway>) {
     let gatekeeper = Gatekeeper::new(authenticator, Anonymous::FromThisMachine, Arc::clone(&metrics));
     let gateway = Gateway::new(gatekeeper, HttpCache::new(64 << 20), tasks.clone());
     let network = Network::new(allowed, Vec::new(), tasks);
-    let around = Surroundings { network, metrics, fleet: Fleet::alone() };
+    let around = Surroundings { network, metrics, fleet: Fleet::alone(), cache: Arc::clone(gateway.cache()) };
     let vault = Vault::new(&ring, &[]);
     let snapshot = Snapshot::compile(1, upstreams, &vault, &Snapshot::default(), &around);
     gateway.publish(snapshot.expect("a snapshot"));

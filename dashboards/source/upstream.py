@@ -141,6 +141,14 @@ def breaker():
             query(f"max by (operation, mode) (levee_breaker_forced{{{OF}}})", "{{operation}} {{mode}}"), width=8,
             alert="LeveeBreakerForced",
         ),
+        lines(
+            "Open in the fleet", "How many replicas have it open, as seen by the one that sees the most.", "short",
+            query(f"max by (operation) (levee_breaker_open_replicas{{{OF}}})", "{{operation}}"), width=12,
+        ),
+        lines(
+            "Leases for probes", "Of all upstreams: one replica probes an upstream at a time. `lost`: another had the lease.",
+            "reqps", query(f'sum by (result) (rate(levee_breaker_probe_leases_total{{job=~"$job"}}{RATE}))', "{{result}}"), width=12,
+        ),
     ]
 
 

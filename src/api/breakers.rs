@@ -18,7 +18,7 @@ use super::payload::JsonBody;
 use super::security::{Operator, Viewer};
 use crate::services::breakers::{
     BreakerKey, BreakerMode as Mode, BreakerPage as Page, BreakerReport, BreakerState as State,
-    BreakersService, Decision, Forced,
+    BreakersService, Decision, Forced, ReplicaReport,
 };
 
 /// The operations.
@@ -55,6 +55,7 @@ impl BreakersApi {
     /// Read one breaker
     ///
     /// The breaker of an upstream or, with `operation`, the one of an operation that has its own. 404 when there is none.
+    /// `replicas` says how every replica stands to it.
     #[oai(path = "/breakers/:upstream", method = "get", operation_id = "get_breaker")]
     async fn get(
         &self,
@@ -181,6 +182,26 @@ struct Breaker {
     slow: u64,
     /// What a person decided; absent when nobody did.
     forced: Option<BreakerForced>,
+    /// How each replica that is heard of stands to it, the one that answers first; absent in lists, and without Redis.
+    replicas: Option<Vec<BreakerReplica>>,
+}
+
+/// One replica's breaker.
+#[derive(Object)]
+#[oai(rename_all = "camelCase", skip_serializing_if_is_none)]
+struct BreakerReplica {
+    /// What the replicas know it by.
+    replica: String,
+    /// Whether it is the one that answers.
+    answers: bool,
+    /// Who decides there.
+    mode: BreakerMode,
+    /// Where it stands.
+    state: BreakerState,
+    /// Since when; absent for another replica's that plainly passes calls.
+    since: Option<OffsetDateTime>,
+    /// Why it stands there; absent while nothing has happened yet.
+    reason: Option<String>,
 }
 
 /// A page of breakers.
@@ -214,6 +235,21 @@ impl From<BreakerReport> for Breaker {
             failures: report.failures,
             slow: report.slow,
             forced: report.forced.map(BreakerForced::from),
+            replicas: (!report.replicas.is_empty())
+                .then(|| report.replicas.into_iter().map(BreakerReplica::from).collect()),
+        }
+    }
+}
+
+impl From<ReplicaReport> for BreakerReplica {
+    fn from(report: ReplicaReport) -> Self {
+        Self {
+            replica: report.replica,
+            answers: report.answers,
+            mode: report.mode.into(),
+            state: report.state.into(),
+            since: report.since.map(|since| to_the_second(since.into())),
+            reason: report.reason,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -12,15 +12,15 @@ use crate::cache::{self, FleetReading};
 use crate::controller;
 use crate::fleet::Replicas;
 use crate::gateway::Gateway;
-use crate::gateway::breaker::{self, Mode, Reason};
+use crate::gateway::breaker::{Mode, State};
+use crate::gateway::peers::Peers;
 use crate::gateway::quota::{Quota, Standing};
 use crate::gateway::snapshot::{Lane, Live, Snapshot};
 use crate::models::policy::FallbackStep;
 use crate::redis::Redis;
-use crate::repositories::{self, Store};
+use crate::repositories;
 use crate::server::OpenConnections;
 use crate::server::ops::{Health, Sources};
-use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState, BreakersService};
 use crate::services::health::HealthService;
 use crate::services::issuers::IssuerKeys;
 use crate::services::publication::Publisher;
@@ -42,6 +42,7 @@ pub(super) struct Observed {
     pub(super) faults: FileFaults,
     pub(super) publishing: Publishing,
     pub(super) redis: Option<Redis>,
+    pub(super) peers: Arc<Peers>,
     pub(super) issuers: Vec<Arc<IssuerKeys>>,
     pub(super) kubernetes: Option<Arc<controller::Standing>>,
     pub(super) replicas: Replicas,
@@ -91,7 +92,7 @@ fn read(observed: &Observed) -> Readings {
         connections: observed.connections.iter().map(|(listener, open)| (*listener, open.count())).collect(),
         fleet_cache: observed.gateway.cache().fleet_reading().as_ref().map(read_fleet),
         redis: observed.redis.as_ref().map(read_redis),
-        upstreams: snapshot.all().map(|live| read_upstream(live, &mut runways)).collect(),
+        upstreams: snapshot.all().map(|live| read_upstream(live, &observed.peers, &mut runways)).collect(),
         replicas: observed.replicas.live(),
         dependencies,
         issuers: observed.issuers.iter().map(|keys| read_issuer(keys)).collect(),
@@ -158,7 +159,7 @@ fn stale_fallback(lane: &Arc<Lane>) -> Option<Duration> {
     })
 }
 
-fn read_upstream(live: &Live, runways: &mut Runways) -> UpstreamReading {
+fn read_upstream(live: &Live, peers: &Peers, runways: &mut Runways) -> UpstreamReading {
     let connections = live.transport.connections();
     let mut reading = UpstreamReading {
         name: live.upstream.name.clone(),
@@ -178,7 +179,7 @@ fn read_upstream(live: &Live, runways: &mut Runways) -> UpstreamReading {
     reading.retry_budget = live.lanes_with_own_budget().map(|lane| lane.budget.remaining()).sum();
     reading.credentials_attached = live.credentials.state().map(|state| state.is_ok());
     reading.quotas = live.lanes_with_own_quota().map(|(lane, quota)| read_quota(lane, quota)).collect();
-    reading.breakers = live.lanes_with_own_breaker().map(read_breaker).collect();
+    reading.breakers = live.lanes_with_own_breaker().map(|lane| read_breaker(live, lane, peers)).collect();
     let mut falling_back = live.lanes.iter().filter(|lane| stale_fallback(lane).is_some()).peekable();
     reading.stale_runway = falling_back.peek().is_some().then(|| {
         let left = falling_back.filter_map(|lane| runways.remove(&lane.cache_name)).flatten();
@@ -187,7 +188,7 @@ fn read_upstream(live: &Live, runways: &mut Runways) -> UpstreamReading {
     reading
 }
 
-fn read_breaker(lane: &Arc<Lane>) -> BreakerReading {
+fn read_breaker(live: &Live, lane: &Lane, peers: &Peers) -> BreakerReading {
     let view = lane.breaker.view();
     // The policy can say `metrics_only`, too; a note is an operator's.
     let forced = view.note.is_some().then_some(match view.mode {
@@ -200,6 +201,8 @@ fn read_breaker(lane: &Arc<Lane>) -> BreakerReading {
         operation: lane.operation.clone().unwrap_or_default(),
         state: view.state.into(),
         forced: forced.flatten(),
+        open_on: usize::from(matches!(view.state, State::Open | State::ForcedOpen))
+            + peers.open_elsewhere(&live.upstream.name, lane.operation.as_deref()),
     }
 }
 
@@ -217,51 +220,4 @@ fn read_quota(lane: &Lane, quota: &Quota) -> QuotaReading {
 pub(super) fn health(gateway: &Arc<Gateway>) -> HealthService {
     let gateway = Arc::clone(gateway);
     HealthService::new(move || gateway.snapshot().revision)
-}
-
-/// The API's view of the breakers.
-pub(super) fn breakers(gateway: &Arc<Gateway>, store: &Store, publisher: &Arc<Publisher>) -> BreakersService {
-    BreakersService::new(store.clone(), Arc::clone(publisher), breaker_reports(gateway))
-}
-
-/// Every breaker of this process as it stands when asked.
-pub(super) fn breaker_reports(
-    gateway: &Arc<Gateway>,
-) -> impl Fn() -> Vec<BreakerReport> + Send + Sync + use<> {
-    let gateway = Arc::clone(gateway);
-    move || {
-        let snapshot = gateway.snapshot();
-        let reports = |live: &Arc<Live>| {
-            live.lanes_with_own_breaker().map(|lane| report(&live.upstream.name, lane)).collect::<Vec<_>>()
-        };
-        snapshot.all().flat_map(reports).collect()
-    }
-}
-
-fn report(upstream: &str, lane: &Lane) -> BreakerReport {
-    let view = lane.breaker.view();
-    let stood = view.since.elapsed();
-    BreakerReport {
-        upstream: upstream.to_owned(),
-        operation: lane.operation.clone(),
-        mode: match view.mode {
-            breaker::Mode::Auto => BreakerMode::Auto,
-            breaker::Mode::ForcedOpen => BreakerMode::ForcedOpen,
-            breaker::Mode::ForcedClosed => BreakerMode::ForcedClosed,
-            breaker::Mode::MetricsOnly => BreakerMode::MetricsOnly,
-        },
-        state: match view.state {
-            breaker::State::Closed => BreakerState::Closed,
-            breaker::State::Open | breaker::State::ForcedOpen => BreakerState::Open,
-            breaker::State::HalfOpen => BreakerState::HalfOpen,
-        },
-        since: SystemTime::now().checked_sub(stood).unwrap_or(SystemTime::UNIX_EPOCH),
-        reason: (view.reason != Reason::Start).then(|| view.reason.as_str().to_owned()),
-        retry_after_seconds: view.open_remaining.map(|after| after.as_millis().div_ceil(1000).max(1) as u64),
-        failure_rate: view.failure_rate,
-        calls: view.calls,
-        failures: view.failures,
-        slow: view.slow,
-        forced: None,
-    }
 }

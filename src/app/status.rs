@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::kubernetes;
 use super::observe::Observed;
 use crate::cache::FleetReading;
+use crate::gateway::peers::Peers;
 use crate::gateway::snapshot::Live;
 use crate::redis::Redis;
 use crate::services::issuers::IssuerKeys;
@@ -22,7 +23,8 @@ pub(super) fn status(observed: &Observed) -> Value {
     let mut upstreams: Vec<&Arc<Live>> = snapshot.all().collect();
     upstreams.sort_by(|a, b| a.upstream.name.cmp(&b.upstream.name));
     let problems = problems::problems(observed, &upstreams);
-    let upstreams: Vec<Value> = upstreams.into_iter().map(|live| upstream_status(live)).collect();
+    let upstreams: Vec<Value> =
+        upstreams.into_iter().map(|live| upstream_status(live, &observed.peers)).collect();
     json!({
         "problems": problems,
         "version": crate::VERSION,
@@ -118,13 +120,21 @@ fn stored_faults(publisher: &Publisher) -> Vec<Value> {
         .collect()
 }
 
-fn upstream_status(live: &Live) -> Value {
+fn upstream_status(live: &Live, peers: &Peers) -> Value {
     let connections = live.transport.connections();
     let breakers: Vec<Value> = live
         .lanes_with_own_breaker()
         .map(|lane| {
             let view = lane.breaker.view();
-            json!({ "operation": lane.operation, "state": view.state.as_str(), "mode": view.mode.as_str() })
+            // On whose evidence it is open, where only others' opened it.
+            let adopted_from =
+                view.is_adopted().then(|| peers.adopted_from(&live.upstream.name, lane.operation.as_deref()));
+            json!({
+                "operation": lane.operation,
+                "state": view.state.as_str(),
+                "mode": view.mode.as_str(),
+                "adoptedFrom": adopted_from,
+            })
         })
         .collect();
     let seats: Vec<Value> = live

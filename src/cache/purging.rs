@@ -14,6 +14,11 @@ impl HttpCache {
     /// Purges, here at once and in the fleet by the log; the ticket to ask [`is_propagated`](Self::is_propagated) with.
     pub fn purge(&self, purge: Purge) -> u64 {
         self.purges_made.made(&purge.scope);
+        self.apply(purge)
+    }
+
+    /// The same for what nobody asked for.
+    pub(super) fn apply(&self, purge: Purge) -> u64 {
         let (target, strength) = (self.target(&purge.scope), purge.strength);
         let ticket = self.fleet.as_ref().map(|fleet| fleet.log.post(purge));
         let heard = ticket.map_or(Heard::Here, Heard::Pending);

@@ -31,6 +31,7 @@ pub(super) fn breaker(operation: Option<&str>, state: BreakerState, mode: Breake
         failures: 0,
         slow: 0,
         forced: None,
+        replicas: Vec::new(),
     }
 }
 

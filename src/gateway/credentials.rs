@@ -15,14 +15,18 @@ use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
 use super::transport::{Network, SetupFailure};
+use crate::cache::HttpCache;
 use crate::identity::envelope::{self, Context, OpenError, Sealed};
 use crate::identity::ring::KeyRing;
 use crate::models::policy::{Credentials, Upstream};
 use crate::models::registration::SealedCredential;
+use sharing::Sharing;
 use token::TokenSource;
 
 /// What a token server says.
 mod grant;
+/// What replicas have of it together.
+mod sharing;
 /// Tokens that a secret is exchanged for.
 mod token;
 
@@ -47,7 +51,7 @@ impl<'a> Vault<'a> {
         self.sealed.get(upstream).copied()
     }
 
-    fn open(&self, upstream: &Upstream, credentials: &Credentials) -> Result<SecretString, Detached> {
+    fn open(&self, upstream: &Upstream, credentials: &Credentials) -> Result<Opened, Detached> {
         let kept = self.sealed(&upstream.name).ok_or(Detached::Unset)?;
         let binding = credentials.binding(&upstream.url);
         if kept.binding != binding {
@@ -56,11 +60,19 @@ impl<'a> Vault<'a> {
         let context =
             Context { owner: &upstream.name, binding: &binding, field: FIELD, version: kept.version };
         let sealed = Sealed { kid: kept.kid.clone(), bytes: kept.sealed.clone() };
-        envelope::open(self.ring, context, &sealed).map_err(|error| match error {
+        let secret = envelope::open(self.ring, context, &sealed).map_err(|error| match error {
             OpenError::UnknownKey => Detached::UnknownKey,
             OpenError::Refused => Detached::Unreadable,
-        })
+        })?;
+        Ok(Opened { secret, binding, version: kept.version })
     }
+}
+
+/// A stored secret in clear, and what it was sealed with.
+struct Opened {
+    secret: SecretString,
+    binding: String,
+    version: i64,
 }
 
 /// Why an upstream that needs a credential has none.
@@ -143,13 +155,14 @@ impl Attached {
         upstream: &Upstream,
         vault: &Vault<'_>,
         network: &Arc<Network>,
+        cache: &Arc<HttpCache>,
     ) -> Result<Self, SetupFailure> {
         let Some(credentials) = &upstream.credentials else { return Ok(Self::Nothing) };
-        let secret = match vault.open(upstream, credentials) {
-            Ok(secret) => secret,
+        let opened = match vault.open(upstream, credentials) {
+            Ok(opened) => opened,
             Err(detached) => return Ok(Self::Detached(detached)),
         };
-        let secret = secret.expose_secret();
+        let secret = opened.secret.expose_secret();
         let fixed = match credentials {
             Credentials::Header { name, before, after } => {
                 let value = Zeroizing::new([before.as_str(), secret, after.as_str()].concat());
@@ -157,7 +170,9 @@ impl Attached {
             }
             Credentials::Basic { username } => Credential::basic(username, secret),
             Credentials::OAuth2(settings) => {
-                let source = TokenSource::new(upstream, settings, secret, network)?;
+                let sealed_with = (opened.binding.as_str(), opened.version);
+                let sharing = Sharing::new(cache, vault.ring, &upstream.name, settings, sealed_with);
+                let source = TokenSource::new(upstream, settings, secret, network, sharing)?;
                 return Ok(source.map_or(Self::Detached(Detached::Unsendable), Self::Token));
             }
         };

@@ -225,7 +225,7 @@ async fn seek(gateway: &Gateway, call: &Call, key: &Key, hit: Option<&Hit>, sear
     if search == Search::Upstream || hit.is_some_and(|hit| !hit.can_be_fresh()) {
         return Turn::Unshared;
     }
-    cache.take_turn(&request, key, call.deadline.remaining() / 2, limit, &call.redis).await
+    cache.take_turn(&request, key, call.deadline.remaining() / 2, &call.redis).await
 }
 
 /// A refresh that nobody waits for: by the one replica that holds the lease for it. The others take what it brings.

@@ -18,6 +18,7 @@ use super::quota::Quota;
 use super::retry;
 use super::transitions;
 use super::transport::{self, Network, SetupFailure, Transport};
+use crate::cache::HttpCache;
 use crate::fleet::Fleet;
 use crate::models::policy::{Operation, Policy, Segment, Upstream};
 use crate::models::registration::SealedCredential;
@@ -101,6 +102,8 @@ pub struct Surroundings {
     pub metrics: Arc<Metrics>,
     /// What is shared with other replicas.
     pub fleet: Fleet,
+    /// Where tokens are shared.
+    pub cache: Arc<HttpCache>,
 }
 
 impl Snapshot {
@@ -171,7 +174,7 @@ impl Live {
             Some(live) if live.sealed == sealed && same_credentials(&live.upstream, &upstream) => {
                 live.credentials.clone()
             }
-            _ => Attached::open(&upstream, vault, &around.network).map_err(unbuilt)?,
+            _ => Attached::open(&upstream, vault, &around.network, &around.cache).map_err(unbuilt)?,
         };
         if let Some(Err(why)) = credentials.state() {
             tracing::warn!(upstream = upstream.name, why, "calls are refused: no credential");

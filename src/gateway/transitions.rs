@@ -53,5 +53,6 @@ fn label(reason: Reason) -> Option<TransitionReason> {
         Reason::Operator => TransitionReason::Operator,
         Reason::Expired => TransitionReason::Expired,
         Reason::Policy => TransitionReason::Policy,
+        Reason::Fleet => TransitionReason::Fleet,
     })
 }

@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// One entry; never a secret in it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// Sorts by time.
     pub id: Uuid,
     /// When.
+    #[serde(with = "super::moment")]
     pub at: OffsetDateTime,
     /// `user:…`, `sa:…` or `system:…`.
     pub actor: String,

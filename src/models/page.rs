@@ -1,6 +1,8 @@
 //! Parts of lists. The border between two parts is a key, not a count, so nothing is shown twice or left out when
 //! something else appears or goes.
 
+use serde::{Deserialize, Serialize};
+
 /// Which part of a list to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest<K> {
@@ -11,7 +13,7 @@ pub struct PageRequest<K> {
 }
 
 /// A part of a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page<T, K> {
     /// In the order of their keys.
     pub items: Vec<T>,

@@ -227,6 +227,8 @@ pub struct Breaker {
     pub probes: u32,
     /// Whether it acts.
     pub mode: BreakerMode,
+    /// Whether enough other replicas' evidence opens it.
+    pub adopt: bool,
 }
 
 /// What the breaker looks back on.

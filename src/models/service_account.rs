@@ -1,5 +1,6 @@
 //! Programs that call, and their API keys.
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ pub fn is_key_name(text: &str) -> bool {
 }
 
 /// A program that calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceAccount {
     /// Identifier.
     pub id: Uuid,
@@ -41,8 +42,10 @@ pub struct ServiceAccount {
     /// Its keys do not count.
     pub disabled: bool,
     /// When it was created.
+    #[serde(with = "super::moment")]
     pub created: OffsetDateTime,
     /// When it last changed.
+    #[serde(with = "super::moment")]
     pub updated: OffsetDateTime,
     /// Which state this is, for `If-Match`: rises by one with each change.
     pub version: i64,

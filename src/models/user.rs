@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -11,7 +12,8 @@ use super::principal::Role;
 const LONGEST_EMAIL: usize = 254;
 
 /// An e-mail address as its owner writes it. Two that differ only in case are the same address here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Email {
     text: String,
     key: String,
@@ -56,6 +58,20 @@ impl PartialEq for Email {
 
 impl Eq for Email {}
 
+impl TryFrom<String> for Email {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("is not an e-mail address")
+    }
+}
+
+impl From<Email> for String {
+    fn from(email: Email) -> Self {
+        email.text
+    }
+}
+
 impl fmt::Display for Email {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.text)
@@ -63,7 +79,7 @@ impl fmt::Display for Email {
 }
 
 /// A person.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// Identifier.
     pub id: Uuid,
@@ -78,8 +94,10 @@ pub struct User {
     /// Rises when the password changes or the user is disabled: tokens of an earlier epoch no longer count.
     pub epoch: i64,
     /// When they were created.
+    #[serde(with = "super::moment")]
     pub created: OffsetDateTime,
     /// When anything but the password last changed.
+    #[serde(with = "super::moment")]
     pub updated: OffsetDateTime,
     /// Which state this is, for `If-Match`: rises by one with each change.
     pub version: i64,

@@ -69,15 +69,16 @@ pub(super) use read_together;
 
 /// A body that writes what no replica has to learn of. It answers with [`Done`](super::Done).
 macro_rules! record {
-    ($store:expr, |$tx:ident| $body:expr) => {
+    ($store:expr, |$tx:ident| $body:expr) => {{
+        let written = std::sync::Arc::clone(&$store.written);
         $crate::repositories::macros::stamp!($store, writer, |database, connection: Connection| {
             let work = async move |$tx: &mut Connection| -> Result<Done<_>, StoreError> { $body };
             let mut transaction = database.begin_writing(&mut connection).await?;
             let done = work(&mut transaction).await;
-            let (value, _) = $crate::repositories::macros::settle!(transaction, done);
+            let (value, _) = $crate::repositories::macros::settle!(transaction, done, written);
             Ok(value)
         })
-    };
+    }};
 }
 pub(super) use record;
 
@@ -88,6 +89,7 @@ pub(super) use record;
 macro_rules! change {
     ($store:expr, |$tx:ident, $revision:ident| $body:expr) => {{
         let hint = std::sync::Arc::clone(&$store.hint);
+        let written = std::sync::Arc::clone(&$store.written);
         $crate::repositories::macros::stamp!($store, writer, |database, connection: Connection| {
             let work =
                 async move |$tx: &mut Connection, $revision: i64| -> Result<Done<_>, StoreError> { $body };
@@ -96,7 +98,7 @@ macro_rules! change {
                 .fetch_one(&mut *transaction)
                 .await?;
             let done = work(&mut transaction, raised).await;
-            let (value, kept) = $crate::repositories::macros::settle!(transaction, done);
+            let (value, kept) = $crate::repositories::macros::settle!(transaction, done, written);
             if kept {
                 hint.notify_one();
                 database.tell_others(&mut connection).await;
@@ -108,13 +110,15 @@ macro_rules! change {
 }
 pub(super) use change;
 
-/// Ends a transaction as its body says, with the body's note in it: the value, and whether anything was kept.
+/// Ends a transaction as its body says, with the body's note in it: the value, and whether anything was kept. What was
+/// noted is told of.
 macro_rules! settle {
-    ($transaction:ident, $done:ident) => {
+    ($transaction:ident, $done:ident, $written:ident) => {
         match $done {
             Ok(Done::Noted(value, note)) => {
                 $crate::repositories::macros::note!(&mut *$transaction, note);
                 $transaction.commit().await?;
+                $written.tell();
                 (value, true)
             }
             Ok(Done::Silent(value)) => {

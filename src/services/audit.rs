@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::authority::demand;
+use super::reads::{AUDIT, Reads};
 use crate::error::Failure;
 use crate::models::audit::{AuditEntry, AuditFilter};
 use crate::models::page::{Page, PageRequest};
@@ -13,12 +14,13 @@ use crate::repositories::Store;
 #[derive(Clone)]
 pub struct AuditService {
     store: Store,
+    reads: Reads,
 }
 
 impl AuditService {
     /// Over the database.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, reads: Reads) -> Self {
+        Self { store, reads }
     }
 
     /// Entries, the newest first. They name people and addresses, so only an admin reads them.
@@ -29,6 +31,7 @@ impl AuditService {
         page: PageRequest<Uuid>,
     ) -> Result<Page<AuditEntry, Uuid>, Failure> {
         demand(principal, Role::Admin)?;
-        Ok(self.store.audit(filter, page).await?)
+        let question = (filter.clone(), page.clone());
+        Ok(self.reads.get(&AUDIT, question, || self.store.audit(filter, page)).await?)
     }
 }

@@ -65,6 +65,25 @@ pub struct BreakerReport {
     pub slow: u64,
     /// What a person decided, while that counts.
     pub forced: Option<Forced>,
+    /// How each replica that is heard of stands to it, this one first; empty in lists, and without Redis.
+    pub replicas: Vec<ReplicaReport>,
+}
+
+/// One replica's breaker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplicaReport {
+    /// What the others know it by.
+    pub replica: String,
+    /// It is the one that answers.
+    pub answers: bool,
+    /// Who decides there.
+    pub mode: BreakerMode,
+    /// Where it stands.
+    pub state: BreakerState,
+    /// Since when; unknown of another's that plainly passes calls.
+    pub since: Option<SystemTime>,
+    /// Why it stands there; none while nothing has happened yet.
+    pub reason: Option<String>,
 }
 
 /// A person's decision on a breaker.
@@ -133,16 +152,22 @@ pub struct BreakersService {
     store: Store,
     publisher: Arc<Publisher>,
     source: Arc<dyn Fn() -> Vec<BreakerReport> + Send + Sync>,
+    replicas: Arc<Replicas>,
 }
 
+/// How each replica stands to one breaker.
+type Replicas = dyn Fn(&BreakerReport) -> Vec<ReplicaReport> + Send + Sync;
+
 impl BreakersService {
-    /// `source` reports every breaker, in any order and without what a person decided; it must not block.
+    /// `source` reports every breaker, in any order and without what a person decided; `replicas` how each replica stands
+    /// to one. Neither may block.
     pub fn new(
         store: Store,
         publisher: Arc<Publisher>,
         source: impl Fn() -> Vec<BreakerReport> + Send + Sync + 'static,
+        replicas: impl Fn(&BreakerReport) -> Vec<ReplicaReport> + Send + Sync + 'static,
     ) -> Self {
-        Self { store, publisher, source: Arc::new(source) }
+        Self { store, publisher, source: Arc::new(source), replicas: Arc::new(replicas) }
     }
 
     /// At most `limit` breakers that come after `after`.
@@ -167,6 +192,7 @@ impl BreakersService {
         let mut report =
             (self.source)().into_iter().find(|report| report.key() == *key).ok_or_else(|| unknown(key))?;
         report.forced = in_force(&self.publisher.published().stored.overrides, &report);
+        report.replicas = (self.replicas)(&report);
         Ok(report)
     }
 

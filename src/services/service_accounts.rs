@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::authority::demand;
 use super::publication::Publisher;
+use super::reads::{Reads, SERVICE_ACCOUNTS};
 use crate::error::{Failure, Fault};
 use crate::identity::api_key;
 use crate::models::page::{Page, PageRequest};
@@ -49,12 +50,13 @@ pub struct IssuedKey {
 pub struct ServiceAccountsService {
     store: Store,
     publisher: Arc<Publisher>,
+    reads: Reads,
 }
 
 impl ServiceAccountsService {
     /// Over the database and what is in force.
-    pub fn new(store: Store, publisher: Arc<Publisher>) -> Self {
-        Self { store, publisher }
+    pub fn new(store: Store, publisher: Arc<Publisher>, reads: Reads) -> Self {
+        Self { store, publisher, reads }
     }
 
     /// Service accounts by age.
@@ -65,13 +67,16 @@ impl ServiceAccountsService {
         page: PageRequest<Uuid>,
     ) -> Result<Page<ServiceAccount, Uuid>, Failure> {
         demand(principal, Role::Viewer)?;
-        Ok(self.store.service_accounts(filter, page).await?)
+        let question = (filter.clone(), page.clone());
+        let read = || self.store.service_accounts(filter, page);
+        Ok(self.reads.get(&SERVICE_ACCOUNTS, question, read).await?)
     }
 
     /// One service account.
     pub async fn get(&self, principal: &Principal, id: Uuid) -> Result<ServiceAccount, Failure> {
         demand(principal, Role::Viewer)?;
-        self.store.service_account(id).await.map_err(no_account)
+        let read = || self.store.service_account(id);
+        self.reads.get(&SERVICE_ACCOUNTS, id, read).await.map_err(no_account)
     }
 
     /// Creates a service account. It can do nothing before it has a key.

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::authority::demand;
 use super::publication::Publisher;
+use super::reads::{Reads, USERS};
 use crate::error::Failure;
 use crate::models::page::{Page, PageRequest};
 use crate::models::principal::{Actor, Principal, Role};
@@ -33,12 +34,13 @@ pub struct UsersService {
     store: Store,
     accounts: Accounts,
     publisher: Arc<Publisher>,
+    reads: Reads,
 }
 
 impl UsersService {
     /// Over the database and what is in force.
-    pub fn new(store: Store, accounts: Accounts, publisher: Arc<Publisher>) -> Self {
-        Self { store, accounts, publisher }
+    pub fn new(store: Store, accounts: Accounts, publisher: Arc<Publisher>, reads: Reads) -> Self {
+        Self { store, accounts, publisher, reads }
     }
 
     /// Users, the oldest first.
@@ -49,7 +51,8 @@ impl UsersService {
         page: PageRequest<Uuid>,
     ) -> Result<Page<User, Uuid>, Failure> {
         demand(principal, Role::Admin)?;
-        Ok(self.store.users(filter, page).await?)
+        let question = (filter.clone(), page.clone());
+        Ok(self.reads.get(&USERS, question, || self.store.users(filter, page)).await?)
     }
 
     /// Creates a user; without a password they need a reset before they can sign in.
@@ -68,7 +71,7 @@ impl UsersService {
     /// One user.
     pub async fn get(&self, principal: &Principal, id: Uuid) -> Result<User, Failure> {
         demand(principal, Role::Admin)?;
-        self.store.user(id).await.map_err(explained)
+        self.reads.get(&USERS, id, || self.store.user(id)).await.map_err(explained)
     }
 
     /// Changes a user. `expected` is the version the caller read.

@@ -32,7 +32,8 @@ pub use exposition::Format;
 pub use issuers::IssuerFetch;
 pub use labels::{
     AttemptResult, AuthFailure, BreakerState, CacheResult, FallbackCause, FallbackStep, ForcedMode, Listener,
-    Outcome, PreviousStop, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss, TransitionReason,
+    Outcome, PreviousStop, ProbeLease, QuotaAsk, QuotaResult, RateLimit, RetryReason, SpanLoss,
+    TransitionReason,
 };
 pub use readings::{
     BreakerReading, CacheReading, ConnectionsReading, FleetCacheReading, IssuerReading, KubernetesReading,
@@ -62,6 +63,7 @@ pub struct Metrics {
     file_errors: AtomicU64,
     file_loads: AtomicU64,
     draining: AtomicBool,
+    probe_leases: Counts<ProbeLease>,
     spans_exported: AtomicU64,
     spans_dropped: Counts<SpanLoss>,
     process: ProcessCollector,
@@ -83,6 +85,7 @@ impl Metrics {
             file_errors: AtomicU64::new(0),
             file_loads: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            probe_leases: Counts::default(),
             spans_exported: AtomicU64::new(0),
             spans_dropped: Counts::default(),
             process: ProcessCollector::for_self(),
@@ -142,6 +145,11 @@ impl Metrics {
     /// Somebody's credential, login or refresh was refused.
     pub fn auth_failure(&self, reason: AuthFailure) {
         self.control.auth_failures.add(reason);
+    }
+
+    /// This replica asked for the fleet's lease for probes.
+    pub fn probe_lease(&self, result: ProbeLease) {
+        self.probe_leases.add(result);
     }
 
     /// The collector took this many spans.

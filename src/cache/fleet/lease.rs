@@ -21,7 +21,9 @@ use crate::redis::{Allowance, CALL_LIMIT, RedisError};
 const LEASE: Duration = Duration::from_secs(5);
 /// Longest wait for one where no call waits.
 const BEHIND: Duration = Duration::from_millis(100);
-/// How often it is asked whether another replica's is given back: at first, and later on.
+/// Longest wait for the word whether another replica's is given back; the call waits anyway.
+const ASK_LIMIT: Duration = Duration::from_millis(50);
+/// How often that is asked: at first, and later on.
 const ASK_EVERY: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 
 /// The right to fetch what is stored under a key, for the fleet. Dropped, it is given back once all that was written
@@ -65,13 +67,12 @@ impl HttpCache {
     }
 
     /// Whether to fetch what a look has not found. Where another replica is at it, this waits for it: for at most
-    /// `patience`, and never once Redis is away. Each of its few questions takes at most `limit`.
+    /// `patience`, and never once Redis is away.
     pub async fn take_turn(
         &self,
         request: &RequestView<'_>,
         key: &Key,
         patience: Duration,
-        limit: Duration,
         allowance: &Allowance,
     ) -> Turn {
         let Some(fleet) = self.reachable().filter(|_| !allowance.left().is_zero()) else {
@@ -80,14 +81,14 @@ impl HttpCache {
         let until = Instant::now() + patience.min(LEASE);
         // Looked up once more behind it: who had the lease before has written what it fetched.
         let asking = |limit| join(fleet.lease(key.hash, limit), self.brings(fleet, request, key, limit));
-        match allowance.spend(limit, asking).await {
+        match allowance.spend(CALL_LIMIT, asking).await {
             (_, true) => return Turn::Brought,
             (Claim::Ours(lease), false) => return Turn::Ours(lease),
             (Claim::Unknown, false) => return Turn::Unshared,
             (Claim::Theirs, false) => {}
         }
         fleet.wait_for_release(key.hash, until).await;
-        let brought = allowance.spend(limit, |limit| self.brings(fleet, request, key, limit)).await;
+        let brought = allowance.spend(CALL_LIMIT, |limit| self.brings(fleet, request, key, limit)).await;
         if brought { Turn::Brought } else { Turn::Unshared }
     }
 
@@ -138,7 +139,7 @@ impl Fleet {
             let key = self.key(hash, "l");
             if Instant::now() >= until
                 || !matches!(
-                    self.redis.call(CALL_LIMIT, async |client| client.exists::<u32, _>(key).await).await,
+                    self.redis.call(ASK_LIMIT, async |client| client.exists::<u32, _>(key).await).await,
                     Ok(1)
                 )
             {

@@ -36,7 +36,7 @@ impl HttpCache {
     }
 
     /// The second level, where it may be read now.
-    pub(super) fn reachable(&self) -> Option<&Fleet> {
+    pub(in crate::cache) fn reachable(&self) -> Option<&Fleet> {
         self.fleet.as_ref().filter(|fleet| fleet.log.is_in_step() && fleet.redis.is_up())
     }
 
@@ -57,7 +57,7 @@ impl HttpCache {
             }
             match self.read(fleet, &key, left).await? {
                 Value::Answer(answer) if self.is_selected(&answer, request, &key) => {
-                    return self.take_in(*answer, key, request);
+                    return self.take_in(*answer, key, request.upstream());
                 }
                 Value::Variants(names) if !key.is_variant() => {
                     key = self.keyer.reselect(&key, &names, request.headers);
@@ -72,7 +72,13 @@ impl HttpCache {
         Err(Looked::Miss)
     }
 
-    async fn read(&self, fleet: &Fleet, key: &Key, limit: Duration) -> Result<Value, Looked> {
+    /// The value of a key.
+    pub(in crate::cache) async fn read(
+        &self,
+        fleet: &Fleet,
+        key: &Key,
+        limit: Duration,
+    ) -> Result<Value, Looked> {
         let bytes = fleet.get(key.hash, limit).await.map_err(|_| Looked::Failed)?.ok_or(Looked::Miss)?;
         let proof = self.keyer.proof(&key.text);
         value::read(&bytes, &proof, self.memory.largest(), SystemTime::now()).map_err(|damage| {
@@ -94,12 +100,12 @@ impl HttpCache {
         &self,
         answer: Answer,
         key: Key,
-        request: &RequestView<'_>,
+        upstream: &str,
     ) -> Result<(Looked, bool), Looked> {
         // The count is read first: what comes after it is seen in the entry's next judgement.
         let began = self.purges.moment();
         let now = Instant::now();
-        let upstream = self.keyer.upstream(request.upstream());
+        let upstream = self.keyer.upstream(upstream);
         let entry = answer.into_entry(Key { began, ..key }, upstream, began.number, now);
         let looked = match self.purges.judge_anew(&entry) {
             Validity::Gone => return Err(Looked::Outdated),

@@ -206,7 +206,7 @@ impl World {
             panic!("the model loses values, it does not change them")
         };
         let none = HeaderMap::new();
-        replica.cache.take_in(*answer, key, &request(&none, path)).is_ok_and(|(_, brought)| brought)
+        replica.cache.take_in(*answer, key, request(&none, path).upstream()).is_ok_and(|(_, brought)| brought)
     }
 
     fn upstream_answers(&mut self, who: usize) {

@@ -22,6 +22,8 @@ pub(super) struct Circuit {
     pub(super) control: AtomicU64,
     /// When the open period ends.
     pub(super) open_until: AtomicU64,
+    /// Until when the fleet keeps this breaker from probing, be its open period over or not.
+    pub(super) held_until: AtomicU64,
     /// When the first of the probes that are out is overdue.
     pub(super) lease_until: AtomicU64,
     /// When an operator's mode expires.
@@ -85,6 +87,7 @@ impl Circuit {
         Circuit {
             control: AtomicU64::new(Word::new(0, 0, mode, State::Closed).0),
             open_until: AtomicU64::new(0),
+            held_until: AtomicU64::new(0),
             lease_until: AtomicU64::new(NEVER),
             mode_until: AtomicU64::new(NEVER),
             reason: AtomicU64::new(Reason::Start as u64),
@@ -128,7 +131,7 @@ impl Circuit {
             match word.state() {
                 State::Closed => return Ok((word.epoch(), Pass::Call)),
                 State::ForcedOpen => return self.refuse(word, now),
-                State::Open if now < self.open_until.load(Acquire) => return self.refuse(word, now),
+                State::Open if now < self.closed_to_probes_until() => return self.refuse(word, now),
                 State::Open => {
                     if let Some(granted) = self.half_open(word.epoch(), now) {
                         return Ok(granted);
@@ -152,11 +155,15 @@ impl Circuit {
             return Ok((word.epoch(), Pass::Shadow));
         }
         let wait = match state {
-            State::Open => self.open_until.load(Acquire).saturating_sub(now),
+            State::Open => self.closed_to_probes_until().saturating_sub(now),
             _ => 0,
         };
         let retry_after = (state != State::ForcedOpen).then(|| come_back_after(wait));
         Err(Rejected { state, mode, retry_after, why: self.last_reason() })
+    }
+
+    fn closed_to_probes_until(&self) -> u64 {
+        self.open_until.load(Acquire).max(self.held_until.load(Acquire))
     }
 
     pub(super) fn last_reason(&self) -> Reason {

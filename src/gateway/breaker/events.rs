@@ -64,11 +64,13 @@ pub enum Reason {
     Expired,
     /// The policy's mode changed.
     Policy,
+    /// Enough other replicas saw it fail, or their word for that is over.
+    Fleet,
 }
 
 impl Reason {
     /// Every reason, for metrics that need a series for each.
-    pub const ALL: [Reason; 11] = [
+    pub const ALL: [Reason; 12] = [
         Reason::Start,
         Reason::FailureRate,
         Reason::SlowRate,
@@ -80,6 +82,7 @@ impl Reason {
         Reason::Operator,
         Reason::Expired,
         Reason::Policy,
+        Reason::Fleet,
     ];
 
     /// The word for it in the API, logs and metrics.
@@ -96,6 +99,7 @@ impl Reason {
             Reason::Operator => "operator",
             Reason::Expired => "expired",
             Reason::Policy => "policy",
+            Reason::Fleet => "fleet",
         }
     }
 }

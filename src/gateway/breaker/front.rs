@@ -8,11 +8,12 @@ use tokio::time::Instant;
 use crate::models::policy;
 
 use super::circuit::{Circuit, Rejected};
+use super::clock::nanos;
 use super::control::{Mode, State};
 use super::events::{Reason, Sink};
 use super::ledger::Ledger;
 use super::permit::{Handle, Permit};
-use super::sync::{Acquire, lane};
+use super::sync::{Acquire, Release, lane};
 
 /// The circuit breaker of one upstream, or of one operation.
 pub struct Breaker {
@@ -37,6 +38,8 @@ pub struct View {
     pub reason: Reason,
     /// What is left of the open period.
     pub open_remaining: Option<Duration>,
+    /// Probes that have not come back.
+    pub probes_out: usize,
     /// Calls in the window.
     pub calls: u64,
     /// Failed calls in the window.
@@ -53,6 +56,13 @@ pub struct View {
     pub epoch: u64,
     /// Where every call went.
     pub ledger: Ledger,
+}
+
+impl View {
+    /// It is open on other replicas' evidence alone.
+    pub fn is_adopted(&self) -> bool {
+        self.state == State::Open && self.reason == Reason::Fleet
+    }
 }
 
 impl Breaker {
@@ -87,6 +97,32 @@ impl Breaker {
         self.circuit.release_mode(self.circuit.clock.now());
     }
 
+    /// Other replicas' evidence: opens for this long, where it is closed and decides for itself. Whether it did.
+    pub fn adopt(&self, open_for: Duration) -> bool {
+        self.circuit.adopt(open_for, self.circuit.clock.now())
+    }
+
+    /// That evidence is over: where nothing else opened it, it is closed and goes by what it sees itself. Whether it was so.
+    pub fn disown(&self) -> bool {
+        self.circuit.disown(self.circuit.clock.now())
+    }
+
+    /// Another replica probes: for so long this one does not, though its open period be over.
+    pub fn hold_probes(&self, lasts: Duration) {
+        let until = self.circuit.clock.now().saturating_add(nanos(lasts));
+        self.circuit.held_until.store(until, Release);
+    }
+
+    /// From now on only the open period decides when to probe.
+    pub fn let_probe(&self) {
+        self.circuit.held_until.store(0, Release);
+    }
+
+    /// It is closed and decides for itself: one load, where a view takes a lock.
+    pub fn is_plainly_closed(&self) -> bool {
+        self.circuit.word().is_plainly_closed()
+    }
+
     /// The breaker at this moment.
     pub fn view(&self) -> View {
         let circuit = &self.circuit;
@@ -106,6 +142,7 @@ impl Breaker {
             since: circuit.clock.instant(book.since),
             reason: circuit.last_reason(),
             open_remaining: (word.state() == State::Open).then(|| remains(circuit.open_until.load(Acquire))),
+            probes_out: book.probes_out(),
             calls: totals.calls,
             failures: totals.failures,
             slow: totals.slow,

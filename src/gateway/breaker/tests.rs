@@ -12,6 +12,7 @@ use super::*;
 
 mod model;
 mod modes;
+mod peers;
 mod situations;
 mod threads;
 mod verdicts;
@@ -36,6 +37,7 @@ fn settings() -> policy::Breaker {
         open_cap: CAP,
         probes: 3,
         mode: policy::BreakerMode::Auto,
+        adopt: false,
     }
 }
 

@@ -62,6 +62,10 @@ impl Book {
             probes: Probes::default(),
         }
     }
+
+    pub(super) fn probes_out(&self) -> usize {
+        self.probes.out.len()
+    }
 }
 
 impl Circuit {
@@ -72,6 +76,31 @@ impl Circuit {
         if word.epoch() == epoch && word.state() == State::Closed && word.mode() != Mode::ForcedClosed {
             self.open(&mut book, reason, Duration::ZERO, now);
         }
+    }
+
+    /// The fleet's verdict: closed becomes open for so long, where the breaker decides for itself. Whether it did.
+    pub(super) fn adopt(&self, open_for: Duration, now: u64) -> bool {
+        let mut book = self.book.lock();
+        let word = self.word();
+        let decides = word.state() == State::Closed && word.mode() == Mode::Auto;
+        if decides {
+            book.machine.open();
+            let cap = self.active.load().settings.open_cap;
+            self.stay_open(&mut book, open_for.min(cap), Reason::Fleet, now);
+        }
+        decides
+    }
+
+    /// The fleet's verdict is over: what it alone opened is closed as before. Whether it was.
+    pub(super) fn disown(&self, now: u64) -> bool {
+        let mut book = self.book.lock();
+        let word = self.word();
+        let adopted = word.state() == State::Open && self.last_reason() == Reason::Fleet;
+        if adopted {
+            book.machine.reset();
+            self.close(&mut book, word.mode(), Reason::Fleet, now);
+        }
+        adopted
     }
 
     /// The open period of `epoch` is over: half-open begins with the asker as its first probe.
@@ -244,7 +273,11 @@ impl Circuit {
         let times = book.machine.open();
         let active = self.active.load();
         let (base, cap) = (active.settings.open_base, active.settings.open_cap);
-        book.open_for = backoff(times, base, cap).max(asked.min(cap));
+        self.stay_open(book, backoff(times, base, cap).max(asked.min(cap)), reason, now);
+    }
+
+    fn stay_open(&self, book: &mut Book, open_for: Duration, reason: Reason, now: u64) {
+        book.open_for = open_for;
         book.probes.out.clear();
         self.open_until.store(now.saturating_add(nanos(book.open_for)), Release);
         self.publish(book, State::Open, self.word().mode(), 0, reason, now);

@@ -40,7 +40,8 @@ fn sealed(ring: &KeyRing, upstream: &Upstream, secret: &str) -> SealedCredential
 
 fn opened(ring: &KeyRing, upstream: &Upstream, kept: &[SealedCredential]) -> Attached {
     let network = Network::new(Vec::new(), Vec::new(), TaskTracker::new());
-    Attached::open(upstream, &Vault::new(ring, kept), &network).unwrap()
+    let cache = Arc::new(HttpCache::new(1024));
+    Attached::open(upstream, &Vault::new(ring, kept), &network, &cache).unwrap()
 }
 
 /// The header that requests get, as text.

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Credential;
 use super::grant::{Grant, Granted, Refusal};
+use super::sharing::Sharing;
 use crate::gateway::failure::{Failure, FailureKind};
 use crate::gateway::transport::{Network, SetupFailure};
 use crate::models::policy::{OAuth2, Upstream};
@@ -32,6 +33,7 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 pub struct TokenSource {
     upstream: String,
     grant: Grant,
+    sharing: Sharing,
     token: ArcSwapOption<Token>,
     state: Mutex<State>,
     tasks: TaskTracker,
@@ -53,6 +55,8 @@ struct State {
     pause_until: Option<Instant>,
     last_refusal: Option<Refusal>,
     last_dropped: Option<Instant>,
+    /// What was dropped then.
+    dropped: Option<Credential>,
 }
 
 impl TokenSource {
@@ -62,12 +66,14 @@ impl TokenSource {
         settings: &OAuth2,
         secret: &str,
         network: &Network,
+        sharing: Sharing,
     ) -> Result<Option<Arc<Self>>, SetupFailure> {
         let grant = Grant::new(upstream, settings, secret, network)?;
         Ok(grant.map(|grant| {
             Arc::new(Self {
                 upstream: upstream.name.clone(),
                 grant,
+                sharing,
                 token: ArcSwapOption::empty(),
                 state: Mutex::default(),
                 tasks: network.tracker().clone(),
@@ -110,6 +116,7 @@ impl TokenSource {
             return false;
         }
         state.last_dropped = Some(now);
+        state.dropped = Some(used.clone());
         self.token.store(None);
         true
     }
@@ -144,12 +151,19 @@ impl TokenSource {
         self.tasks.spawn(async move {
             let asked = Instant::now();
             let late = || Err(Refusal::new("the token server did not answer in time"));
-            let outcome = timeout(REQUEST_TIMEOUT, source.grant.ask()).await.unwrap_or_else(|_| late());
+            let outcome = timeout(REQUEST_TIMEOUT, source.obtain()).await.unwrap_or_else(|_| late());
             source.learn(outcome, asked);
             // Dropped last, also by a panic: whoever waits looks at what was learnt.
             drop(under_way);
         });
         Ok(asking)
+    }
+
+    /// Another than the one at hand, or the one that was refused.
+    async fn obtain(&self) -> Result<Granted, Refusal> {
+        let at_hand = self.token.load().as_ref().map(|token| token.credential.clone());
+        let unwanted = at_hand.or_else(|| self.state.lock().dropped.clone());
+        self.sharing.obtain(&self.grant, unwanted.as_ref()).await
     }
 
     fn learn(&self, outcome: Result<Granted, Refusal>, asked: Instant) {
@@ -159,7 +173,8 @@ impl TokenSource {
                 let early = (life / 10).min(EARLY).mul_f64(1.0 + fastrand::f64());
                 let end = asked + life;
                 self.token.store(Some(Arc::new(Token { credential, renew: end - early, end })));
-                *state = State { asking: None, last_dropped: state.last_dropped, ..State::default() };
+                let (last_dropped, dropped) = (state.last_dropped, state.dropped.take());
+                *state = State { last_dropped, dropped, ..State::default() };
                 tracing::debug!(upstream = self.upstream, ?life, "token renewed");
             }
             Err(refusal) => {

@@ -24,6 +24,7 @@ fn a_set_that_cannot_be_built_changes_nothing_that_lives() {
         network: Network::new(Vec::new(), Vec::new(), TaskTracker::new()),
         metrics: Arc::new(Metrics::new("0", "0")),
         fleet: Fleet::alone(),
+        cache: Arc::new(HttpCache::new(1024)),
     };
     let authority = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap().cert.pem();
     let trusting = |name: &str, more: &str, ca: &str| {

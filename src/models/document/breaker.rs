@@ -21,13 +21,15 @@ pub(super) const FIELDS: Fields = Fields {
         "open",
         "halfOpen",
         "mode",
+        "fleet",
     ],
-    unbuilt: &[("fleet", "every replica judges by what it sees itself")],
+    unbuilt: &[],
 };
 
 const WINDOW: Fields = Fields::all(&["duration", "calls"]);
 const SLOW_CALL: Fields = Fields::all(&["threshold", "rate"]);
 const OPEN: Fields = Fields::all(&["base", "cap"]);
+const FLEET: Fields = Fields::all(&["adopt"]);
 const HALF_OPEN: Fields = Fields::all(&["probes"]);
 
 const SHORTEST_DEFAULT_WINDOW: Duration = Duration::from_secs(30);
@@ -49,6 +51,7 @@ pub(super) fn read(block: &Object, timeouts: &Timeouts, retry: &Retry) -> Breake
     });
     let (open_base, open_cap) = open(&block.block("open", OPEN));
     let half_open = block.block("halfOpen", HALF_OPEN);
+    let fleet = block.block("fleet", FLEET);
     Breaker {
         window,
         minimum_calls: minimum_calls.unwrap_or(MINIMUM_CALLS.min(most)),
@@ -61,6 +64,7 @@ pub(super) fn read(block: &Object, timeouts: &Timeouts, retry: &Retry) -> Breake
         open_cap,
         probes: half_open.read("probes", |place| place.count(1..=1000)).unwrap_or(3),
         mode: block.read("mode", |place| place.choice(MODES)).unwrap_or(BreakerMode::Auto),
+        adopt: fleet.read("adopt", Place::boolean).unwrap_or(false),
     }
 }
 

@@ -19,6 +19,7 @@ fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
         failures: 0,
         slow: 0,
         forced: None,
+        replicas: Vec::new(),
     }
 }
 

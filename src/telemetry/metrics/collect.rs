@@ -16,8 +16,6 @@ use super::upstream::UpstreamMetrics;
 
 /// What stands for the process as a whole.
 pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamily> {
-    let mut build = family::BUILD_INFO.open();
-    build.gauge(&[&metrics.version, &metrics.revision], 1.0);
     let mut spans_dropped = family::SPANS_DROPPED.open();
     spans_dropped.counts(&[], &metrics.spans_dropped);
     let mut dependencies = family::DEPENDENCY_UP.open();
@@ -35,10 +33,11 @@ pub(super) fn service(metrics: &Metrics, readings: &Readings) -> Vec<MetricFamil
         connections.gauge(&[listener.text()], *open as f64);
     }
     let mut families = vec![
-        build.close(),
+        build_info(metrics),
         counter(&family::FILE_ERRORS, metrics.file_errors.load(Relaxed)),
         counter(&family::FILE_LOADS, metrics.file_loads.load(Relaxed)),
         counter(&family::SPANS_EXPORTED, metrics.spans_exported.load(Relaxed)),
+        probe_leases(metrics),
         spans_dropped.close(),
         dependencies.close(),
         pools.close(),
@@ -142,6 +141,7 @@ pub(super) fn read(upstreams: &[UpstreamReading]) -> Vec<MetricFamily> {
         }),
         breaker_states(upstreams),
         breakers_forced(upstreams),
+        open_in_the_fleet(upstreams),
     ]
 }
 
@@ -244,6 +244,28 @@ fn dials(upstreams: &[UpstreamReading]) -> MetricFamily {
     let mut samples = family::UPSTREAM_DIALS.open();
     for upstream in upstreams {
         samples.count(&[&upstream.name], upstream.connections.dialled);
+    }
+    samples.close()
+}
+
+fn build_info(metrics: &Metrics) -> MetricFamily {
+    let mut samples = family::BUILD_INFO.open();
+    samples.gauge(&[&metrics.version, &metrics.revision], 1.0);
+    samples.close()
+}
+
+fn probe_leases(metrics: &Metrics) -> MetricFamily {
+    let mut samples = family::PROBE_LEASES.open();
+    samples.counts(&[], &metrics.probe_leases);
+    samples.close()
+}
+
+fn open_in_the_fleet(upstreams: &[UpstreamReading]) -> MetricFamily {
+    let mut samples = family::OPEN_REPLICAS.open();
+    for upstream in upstreams {
+        for breaker in &upstream.breakers {
+            samples.gauge(&[&upstream.name, &breaker.operation], breaker.open_on as f64);
+        }
     }
     samples.close()
 }

@@ -222,6 +222,10 @@ families! {
         "When an issuer's keys were fetched, Unix time; 0 while there are none.";
     CONNECTIONS "levee_connections" GAUGE ["listener"]
         "Open connections of callers.";
+    OPEN_REPLICAS "levee_breaker_open_replicas" GAUGE ["upstream", "operation"]
+        "Replicas whose breaker of this upstream or operation is open, this one included.";
+    PROBE_LEASES "levee_breaker_probe_leases_total" COUNTER ["result"]
+        "Times this replica asked for the fleet's lease for probes.";
     SPANS_EXPORTED "levee_spans_exported_total" COUNTER []
         "Spans that the collector took.";
     SPANS_DROPPED "levee_spans_dropped_total" COUNTER ["reason"]

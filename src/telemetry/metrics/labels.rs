@@ -190,6 +190,8 @@ label! {
         Expired = "expired",
         /// The policy's mode changed.
         Policy = "policy",
+        /// Enough other replicas saw it fail, or their word for that is over.
+        Fleet = "fleet",
     }
 }
 
@@ -202,6 +204,7 @@ impl TransitionReason {
             | Self::ConsecutiveFailures
             | Self::ProbeFailed
             | Self::ProbeLost => state == BreakerState::Open,
+            Self::Fleet => matches!(state, BreakerState::Open | BreakerState::Closed),
             Self::PeriodOver => state == BreakerState::HalfOpen,
             Self::ProbesGood | Self::Expired | Self::Policy => state == BreakerState::Closed,
             Self::Operator => matches!(state, BreakerState::Closed | BreakerState::ForcedOpen),
@@ -364,6 +367,16 @@ label! {
         Reuse = "reuse",
         /// A password reset that does not count.
         Reset = "reset",
+    }
+}
+
+label! {
+    /// What became of asking for the fleet's lease for probes.
+    pub enum ProbeLease {
+        /// This replica probes.
+        Won = "won",
+        /// Another one does.
+        Lost = "lost",
     }
 }
 

@@ -181,6 +181,8 @@ pub struct BreakerReading {
     pub operation: String,
     /// Where it stands.
     pub state: BreakerState,
+    /// Replicas on which it is open, this one included.
+    pub open_on: usize,
     /// What an operator made of it, while that counts.
     pub forced: Option<ForcedMode>,
 }

@@ -25,6 +25,7 @@ fn readings(names: &[&str]) -> Readings {
         breakers: vec![BreakerReading {
             operation: String::new(),
             state: BreakerState::Open,
+            open_on: 2,
             forced: Some(ForcedMode::MetricsOnly),
         }],
         quotas: vec![QuotaReading {
@@ -153,6 +154,7 @@ fn readings_show_as_gauges() {
         r#"levee_retry_budget_remaining{upstream="rates"} 2.5"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="open"} 1"#,
         r#"levee_breaker_state{upstream="rates",operation="",state="closed"} 0"#,
+        r#"levee_breaker_open_replicas{upstream="rates",operation=""} 2"#,
         r#"levee_quota_remaining{upstream="rates",operation="quote"} 17"#,
         r#"levee_quota_waiting{upstream="rates",operation="quote"} 4"#,
         r#"levee_quota_pause_seconds{upstream="rates",operation="quote"} 1.5"#,
@@ -232,9 +234,9 @@ fn only_transitions_that_can_happen_exist_at_zero() {
     let metrics = metrics_with(&["rates"]);
     let breaker = metrics.upstream("rates").breaker("");
     let shown = || text(&metrics, &Readings::default()).matches("levee_breaker_transitions_total{").count();
-    assert_eq!(shown(), 11);
+    assert_eq!(shown(), 13);
     breaker.transition(BreakerState::HalfOpen, TransitionReason::Expired);
-    assert_eq!(shown(), 12);
+    assert_eq!(shown(), 14);
 }
 
 #[test]

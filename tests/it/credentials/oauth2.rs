@@ -1,6 +1,8 @@
 //! OAuth2 client credentials: what the token server is asked, how often, and what becomes of its answers.
 
 use super::*;
+use crate::support::postgres::Database;
+use crate::support::redis::RedisServer;
 
 fn fields(token_server: &Misbehaving, more: &str) -> String {
     format!(
@@ -185,4 +187,41 @@ async fn another_token_server_does_not_get_the_secret() {
 async fn is_missing_now(world: &World) -> bool {
     let answer = world.get("/proxy/api/ok").await;
     answer.status != 200 && is_missing(&answer)
+}
+
+#[tokio::test]
+async fn replicas_share_a_token_that_redis_cannot_read() {
+    let (server, tokens) = (Misbehaving::start().await, Misbehaving::start().await);
+    let (database, redis) = (Database::migrated().await, RedisServer::start().await);
+    tokens.script(TOKENS, [token("t0ken", 3600), token("an0ther", 3600)]);
+    let mut deployment = Deployment::on_postgres(database.url());
+    deployment.env("LEVEE_REDIS_URL", redis.url());
+    let api = ("api", server.url(), fields(&tokens, "cache: { mode: off }"));
+    deployment.write_upstreams(&documents(&[(api.0, &api.1, &api.2)]));
+    let (replica, other) = (deployment.replica().await, deployment.replica().await);
+    for replica in [&replica, &other] {
+        let in_step = async || replica.status().await["fleetCache"]["inStep"] == true;
+        until("it is in step", SOON, in_step).await;
+    }
+    let admin = replica.admin().await;
+    let key = admin.key("caller").await;
+    let world = World { deployment, replica, admin, key };
+    world.set_secret("api", SECRET).await;
+    assert_eq!(world.get("/proxy/api/ok").await.status, 200);
+    let kept = || {
+        let keys = redis.command(&["KEYS", "*}:v"]);
+        keys.lines().map(|key| redis.command(&["GET", key])).collect::<Vec<_>>()
+    };
+    until("the token is in Redis", SOON, async || !kept().is_empty()).await;
+    until("the other replica knows the secret", SOON, async || {
+        other.call(&world.key, "/proxy/api/ok").await.status == 200
+    })
+    .await;
+    assert_eq!(tokens.seen(TOKENS), 1);
+    assert!(server.received().iter().all(|request| request.header("authorization") == bearer("t0ken")));
+    assert!(kept().iter().all(|value| !value.contains("t0ken") && !value.contains(SECRET)));
+    // What one replica is refused it asks for anew, and does not take from the other.
+    server.script("/refused", [Reply::status(401).into(), Reply::ok("ok").into()]);
+    assert_eq!(world.get("/proxy/api/refused").await.status, 200);
+    assert_eq!((tokens.seen(TOKENS), last(&server, "authorization")), (2, bearer("an0ther")));
 }

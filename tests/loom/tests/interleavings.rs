@@ -24,6 +24,7 @@ fn settings(probes: u32) -> policy::Breaker {
         open_cap: Duration::from_secs(5),
         probes,
         mode: policy::BreakerMode::Auto,
+        adopt: false,
     }
 }
 

@@ -1,6 +1,8 @@
 //! When a token is used, renewed, dropped and asked for.
 
 use super::*;
+use crate::cache::HttpCache;
+use crate::identity::ring::KeyRing;
 use crate::models::document::{Rules, read_documents};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,7 +19,10 @@ fn source() -> Arc<TokenSource> {
         panic!("{faults:?}")
     };
     let network = Network::new(allowed, Vec::new(), TaskTracker::new());
-    TokenSource::new(&upstream, settings, "secret", &network).unwrap().unwrap()
+    let ring = KeyRing::parse(&KeyRing::generate("a")).unwrap();
+    let cache = Arc::new(HttpCache::new(1024 * 1024));
+    let sharing = Sharing::new(&cache, &ring, &upstream.name, settings, ("binding", 1));
+    TokenSource::new(&upstream, settings, "secret", &network, sharing).unwrap().unwrap()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is what an exchange answers")]

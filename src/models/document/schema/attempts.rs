@@ -124,6 +124,7 @@ pub(super) fn breaker() -> Object {
             "`metrics_only` refuses nothing, and logs and counts what it would have done.",
         )
         .or("auto"),
+        block("fleet", fleet()),
     ]);
     object("BreakerPolicy", "When to stop calling, and when to try again.", fields)
 }
@@ -193,6 +194,12 @@ fn half_open() -> Object {
     let about = "How many calls may try at once, and how many must go well.";
     let probes = field("probes", Kind::Integer(1..=1000), about).or(3);
     object("BreakerHalfOpen", "What is let through after an open period.", vec![probes])
+}
+
+fn fleet() -> Object {
+    let about = "Opens also where at least two other replicas, and half of all, saw it fail themselves.";
+    let adopt = field("adopt", Kind::Boolean, about).or(false);
+    object("BreakerFleet", "What other replicas have to say, by way of Redis.", vec![adopt])
 }
 
 /// `concurrency`.

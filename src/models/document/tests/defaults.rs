@@ -49,6 +49,7 @@ fn default_breaker() -> Breaker {
         open_cap: seconds(60),
         probes: 3,
         mode: BreakerMode::Auto,
+        adopt: false,
     }
 }
 
