@@ -43,8 +43,9 @@ pub fn definition() -> Value {
 /// The definition as YAML.
 pub fn to_yaml() -> String {
     let text = yaml_serde::to_string(&definition()).expect("a JSON value is a YAML value");
-    // To kubectl and Helm, which read YAML 1.1, a bare `on` is a boolean, and the field would be called `true`.
-    text.replace(" on:\n", " 'on':\n")
+    // To kubectl and Helm, which read YAML 1.1, a bare `on` or `off` is a boolean: the field would be called `true`, and the
+    // choice would be `false`.
+    text.replace(" on:\n", " 'on':\n").replace("- off\n", "- 'off'\n")
 }
 
 fn columns() -> Value {
@@ -126,7 +127,8 @@ fn secret_reference() -> Value {
     let text = |about: &str| json!({ "type": "string", "description": about, "maxLength": 253, "pattern": "^[-._a-zA-Z0-9]+$" });
     json!({
         "type": "object",
-        "description": "A Secret of the same namespace. Its annotation `levee.dev/origin` says which origins it may be sent to.",
+        "description": "A Secret of the same namespace. Its annotations `levee.dev/origin` and `levee.dev/header` say which origins \
+                        it may be sent to, and in which headers; without the second one only in `Authorization`.",
         "required": ["name", "key"],
         "properties": { "name": text("Its name."), "key": text("The entry that holds the secret.") },
     })

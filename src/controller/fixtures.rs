@@ -1,8 +1,9 @@
-//! An API server in place of the network, for tests under paused time: it keeps objects by path and says what was asked.
+//! What the unit tests share: what breakers do, and an API server in place of the network, for tests under paused time. It
+//! keeps objects by path and says what was asked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -13,6 +14,26 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState};
+
+/// What a breaker of the upstream `shop.rates` does.
+pub(super) fn breaker(operation: Option<&str>, state: BreakerState, mode: BreakerMode) -> BreakerReport {
+    BreakerReport {
+        upstream: "shop.rates".into(),
+        operation: operation.map(str::to_owned),
+        mode,
+        state,
+        since: SystemTime::UNIX_EPOCH,
+        reason: None,
+        retry_after_seconds: None,
+        failure_rate: 0.0,
+        calls: 0,
+        failures: 0,
+        slow: 0,
+        forced: None,
+        replicas: Vec::new(),
+    }
+}
 
 /// Shared by the test and the clients.
 #[derive(Clone, Default)]

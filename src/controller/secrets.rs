@@ -13,7 +13,7 @@ use super::Scope;
 use super::cluster::Cluster;
 use super::seen::{OneSecret, SecretKey, SecretSeen, Seen};
 use super::watch;
-use crate::models::custom_resource::{ORIGIN_ANNOTATION, origins};
+use crate::models::custom_resource::Leave;
 
 /// Most entries of Secrets that are watched at once.
 pub(super) const MOST: usize = 2_000;
@@ -59,10 +59,9 @@ pub(super) fn read(secret: Secret, key: &str) -> SecretSeen {
     let bytes = secret.data.and_then(|mut data| data.remove(key)).map(|bytes| Zeroizing::new(bytes.0));
     let text = bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok());
     let value = text.map(|text| text.trim_end_matches(['\r', '\n'])).filter(|text| !text.is_empty());
-    let annotation = secret.metadata.annotations.as_ref().and_then(|all| all.get(ORIGIN_ANNOTATION));
     SecretSeen::Present {
         value: value.map(|text| Arc::new(SecretString::from(text))),
         version: secret.metadata.resource_version.unwrap_or_default(),
-        origins: annotation.map(|annotation| origins(annotation)).unwrap_or_default(),
+        leave: Leave::of(&secret.metadata.annotations.unwrap_or_default()),
     }
 }

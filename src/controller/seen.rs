@@ -15,7 +15,7 @@ use super::standing::Standing;
 use super::watch::Follower;
 use super::{Scope, secrets};
 use crate::models::custom_resource::{
-    ClusterSecret, CustomResource, ResourceId, SecretReference, name_of, secret_reference,
+    ClusterSecret, CustomResource, Leave, ResourceId, SecretReference, name_of, secret_reference,
 };
 
 /// Which entry of which Secret.
@@ -64,7 +64,7 @@ pub(super) enum SecretSeen {
         /// What stands under the key, where that is a text.
         value: Option<Arc<SecretString>>,
         version: String,
-        origins: Vec<String>,
+        leave: Leave,
     },
 }
 
@@ -169,10 +169,10 @@ impl State {
             Some(SecretSeen::Troubled(why)) => ClusterSecret::Unread(why.clone()),
             Some(SecretSeen::Absent) => ClusterSecret::Missing,
             Some(SecretSeen::Present { value: None, .. }) => ClusterSecret::NoSuchKey,
-            Some(SecretSeen::Present { value: Some(value), version, origins }) => ClusterSecret::Found {
+            Some(SecretSeen::Present { value: Some(value), version, leave }) => ClusterSecret::Found {
                 value: Arc::clone(value),
                 version: version.clone(),
-                origins: origins.clone(),
+                leave: leave.clone(),
             },
         }
     }

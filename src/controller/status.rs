@@ -78,6 +78,10 @@ impl Status {
         let mut ours: Map<String, Value> = Map::new();
         for field in wanted.as_object().into_iter().flat_map(Map::keys) {
             let mut value = written.get(field).cloned().unwrap_or_default();
+            // A list whose entries are all taken back goes altogether when it is applied.
+            if field == "breakers" && value.is_null() {
+                value = json!([]);
+            }
             if let (true, Some(conditions)) = (field == "conditions", value.as_array_mut()) {
                 conditions.retain(|condition| of_ours(&condition["type"]));
                 conditions.sort_by_key(|condition| {
@@ -182,13 +186,11 @@ fn ready(report: &ResourceReport, attached: bool) -> Condition {
         SecretStanding::Missing => not("SecretMissing", "there is no Secret of that name"),
         SecretStanding::NoSuchKey => not("SecretKeyMissing", "the Secret has no text under that key"),
         SecretStanding::Unread(why) => not("SecretNotReadable", why),
-        SecretStanding::Unbound(origins) => Condition::new(
+        SecretStanding::Unbound(annotations) => Condition::new(
             READY,
             "False",
             "SecretNotBound",
-            format!(
-                "the Secret does not say that it may go there: annotate it with levee.dev/origin: {origins}"
-            ),
+            format!("the Secret does not say that it may go there: annotate it with {annotations}"),
         ),
         SecretStanding::Attached | SecretStanding::Unnamed if report.needs_credential && !attached => {
             not("CredentialMissing", "its credential was not set, or was set for another origin")

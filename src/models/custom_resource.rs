@@ -1,5 +1,6 @@
 //! Upstreams of a Kubernetes cluster: what they are called here, and what is known of the Secrets they name.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,8 +59,8 @@ pub enum ClusterSecret {
         value: Arc<SecretString>,
         /// Tells one state of the Secret from the next.
         version: String,
-        /// Where it may go, as its annotation [`ORIGIN_ANNOTATION`] says.
-        origins: Vec<String>,
+        /// Where it may go.
+        leave: Leave,
     },
 }
 
@@ -75,6 +76,32 @@ pub struct SecretReference {
 /// The annotation by which the owner of a Secret says which origins it may be sent to. Without it whoever may change
 /// an Upstream could send any Secret of the namespace to a host of their own.
 pub const ORIGIN_ANNOTATION: &str = "levee.dev/origin";
+
+/// The annotation by which the owner of a Secret says which headers it may stand in; without it only `Authorization`.
+/// Upstreams echo some headers (`X-Request-Id`, `Origin`): moved into one of those by whoever may change an Upstream, a
+/// secret could be read in the answer to a call.
+pub const HEADER_ANNOTATION: &str = "levee.dev/header";
+
+/// Where the owner of a Secret lets it go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leave {
+    /// Each as `models::policy::BaseUrl::origin` writes it: the port is always there.
+    pub origins: Vec<String>,
+    /// In lower case.
+    pub headers: Vec<String>,
+}
+
+impl Leave {
+    /// As a Secret's annotations say.
+    pub fn of(annotations: &BTreeMap<String, String>) -> Self {
+        let listed = |name| annotations.get(name).map_or("", String::as_str);
+        let headers = annotations.get(HEADER_ANNOTATION).map_or("authorization", String::as_str);
+        Self {
+            origins: words(listed(ORIGIN_ANNOTATION)).map(with_port).collect(),
+            headers: words(headers).map(str::to_ascii_lowercase).collect(),
+        }
+    }
+}
 
 /// What an object is called in the data plane: by its own name in Levee's namespace, else always with the namespace.
 pub fn name_of(id: &ResourceId, own_namespace: &str) -> String {
@@ -93,10 +120,8 @@ pub fn secret_reference(spec: &Value) -> Option<SecretReference> {
     Some(SecretReference { name: text("name")?, key: text("key")? })
 }
 
-/// The origins of an annotation, each as `models::policy::BaseUrl::origin` writes it: the port is always there.
-pub fn origins(annotation: &str) -> Vec<String> {
-    let listed = annotation.split([',', ' ']).map(str::trim).filter(|origin| !origin.is_empty());
-    listed.map(with_port).collect()
+fn words(annotation: &str) -> impl Iterator<Item = &str> {
+    annotation.split([',', ' ', '\n']).map(str::trim).filter(|word| !word.is_empty())
 }
 
 fn with_port(origin: &str) -> String {
@@ -126,11 +151,26 @@ mod tests {
 
     #[test]
     fn an_annotation_lists_origins_with_or_without_their_port() {
+        let origins = |annotation: &str| leave(&[(ORIGIN_ANNOTATION, annotation)]).origins;
         assert_eq!(
             origins("https://API.example.com, http://[::1]:81 http://a/  https://[fd00::1]"),
             ["https://api.example.com:443", "http://[::1]:81", "http://a:80", "https://[fd00::1]:443"]
         );
         assert_eq!(origins(" , "), [""; 0]);
+    }
+
+    fn leave(annotations: &[(&str, &str)]) -> Leave {
+        Leave::of(&annotations.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    }
+
+    #[test]
+    fn a_secret_that_names_no_header_may_stand_in_authorization_alone() {
+        assert_eq!(leave(&[]).headers, ["authorization"]);
+        assert_eq!(
+            leave(&[(HEADER_ANNOTATION, "X-Api-Key, Authorization")]).headers,
+            ["x-api-key", "authorization"]
+        );
+        assert_eq!(leave(&[(HEADER_ANNOTATION, "")]).headers, [""; 0]);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::upstreams_api::{register, spec};
 
 /// What is refused, and what serves on.
 mod bad_input;
+/// What an API server answers.
+mod contract;
 /// Who writes.
 mod leader;
 /// Over a real API server.
@@ -61,6 +63,11 @@ impl Scene {
     fn spec(&self) -> Value {
         spec(&self.server.url())
     }
+}
+
+/// The annotations of a Secret that may go to an origin, into the header that tests send it in.
+fn may_go_to(origin: &str) -> Value {
+    json!({ "levee.dev/origin": origin, "levee.dev/header": "Authorization, X-Api-Key" })
 }
 
 /// A replica with a key that may call.

@@ -12,6 +12,8 @@ pub(crate) mod cluster;
 pub(crate) mod collector;
 /// Replicas over one database.
 pub(crate) mod control;
+/// A TCP proxy that breaks what lies between.
+pub(crate) mod faults;
 /// PyPI's httpbin under gunicorn.
 pub(crate) mod httpbin;
 /// The part of a Kubernetes API server that issues tokens.

@@ -21,6 +21,17 @@ fn the_committed_definition_is_the_printed_one() {
 }
 
 #[test]
+fn no_word_of_it_is_a_boolean_to_who_reads_yaml_1_1() {
+    for line in to_yaml().lines() {
+        let words = line.trim().trim_start_matches("- ").split(": ").map(|word| word.trim_end_matches(':'));
+        for word in words {
+            let bare = ["y", "n", "yes", "no", "on", "off"].contains(&word.to_ascii_lowercase().as_str());
+            assert!(!bare, "{line}");
+        }
+    }
+}
+
+#[test]
 fn it_is_a_definition_in_the_terms_of_kubernetes() {
     let typed: CustomResourceDefinition = serde_json::from_value(definition()).unwrap();
     let back = serde_json::to_value(&typed).unwrap();

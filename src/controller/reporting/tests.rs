@@ -1,14 +1,12 @@
 //! How often a status is written, whatever happens, under paused time.
 
-use std::time::SystemTime;
-
 use http::Method;
 use kube::api::DynamicObject;
 use tokio::time::{advance, sleep};
 
 use super::*;
 use crate::controller::cluster::TroubleKind;
-use crate::controller::fixtures::{FakeApi, Trouble as Matter};
+use crate::controller::fixtures::{self, FakeApi, Trouble as Matter};
 use crate::controller::seen::Objects;
 use crate::controller::watch::Follower as _;
 use crate::services::breakers::{BreakerMode, BreakerState};
@@ -34,21 +32,7 @@ fn published(accepted: bool, generation: i64) -> Published {
 }
 
 fn breaker(state: BreakerState) -> BreakerReport {
-    BreakerReport {
-        upstream: "shop.rates".into(),
-        operation: None,
-        mode: BreakerMode::Auto,
-        state,
-        since: SystemTime::UNIX_EPOCH,
-        reason: None,
-        retry_after_seconds: None,
-        failure_rate: 0.0,
-        calls: 0,
-        failures: 0,
-        slow: 0,
-        forced: None,
-        replicas: Vec::new(),
-    }
+    fixtures::breaker(None, state, BreakerMode::Auto)
 }
 
 /// What a watch would tell of the object.

@@ -1,8 +1,7 @@
 //! Conditions for every case, and when a status is worth writing.
 
-use std::time::SystemTime;
-
 use super::*;
+use crate::controller::fixtures::breaker;
 
 fn report() -> ResourceReport {
     ResourceReport {
@@ -19,24 +18,6 @@ fn report() -> ResourceReport {
 
 fn fault(pointer: &str, detail: &str) -> Fault {
     Fault { pointer: pointer.into(), detail: detail.into() }
-}
-
-fn breaker(operation: Option<&str>, state: BreakerState, mode: BreakerMode) -> BreakerReport {
-    BreakerReport {
-        upstream: "shop.rates".into(),
-        operation: operation.map(str::to_owned),
-        mode,
-        state,
-        since: SystemTime::UNIX_EPOCH,
-        reason: None,
-        retry_after_seconds: None,
-        failure_rate: 0.0,
-        calls: 0,
-        failures: 0,
-        slow: 0,
-        forced: None,
-        replicas: Vec::new(),
-    }
 }
 
 fn said(status: &Status) -> Vec<String> {
@@ -79,7 +60,7 @@ fn each_trouble_with_a_secret_has_its_reason() {
         (SecretStanding::Unread("away".into()), "SecretNotReadable"),
         (SecretStanding::Missing, "SecretMissing"),
         (SecretStanding::NoSuchKey, "SecretKeyMissing"),
-        (SecretStanding::Unbound("https://a:443".into()), "SecretNotBound"),
+        (SecretStanding::Unbound("levee.dev/origin: https://a:443".into()), "SecretNotBound"),
     ] {
         let report = ResourceReport { secret, needs_credential: true, ..report() };
         assert_eq!(said(&Status::of(&report, false, &[]))[1], format!("Ready False {reason}"));
@@ -130,6 +111,17 @@ fn only_what_changes_is_written_and_a_condition_keeps_its_time() {
     written["foreign"] = json!(1);
     assert!(before.is_said_by(&written), "what others add does not count");
     assert!(!Status::of(&ResourceReport { generation: 4, ..report() }, false, &closed).is_said_by(&written));
+}
+
+#[test]
+fn an_empty_list_that_the_server_has_dropped_is_not_written_again() {
+    let nothing = Status::of(&ResourceReport { in_force: false, accepted: false, ..report() }, false, &[]);
+    let mut written = nothing.to_json(&Value::Null, "2026-01-01T00:00:00Z");
+    assert_eq!(written["breakers"], json!([]));
+    written.as_object_mut().unwrap().remove("breakers");
+    assert!(nothing.is_said_by(&written));
+    written["breakers"] = json!([{ "operation": "", "state": "open", "mode": "auto" }]);
+    assert!(!nothing.is_said_by(&written));
 }
 
 #[test]

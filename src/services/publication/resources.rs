@@ -13,7 +13,8 @@ use crate::gateway::credentials::FIELD;
 use crate::identity::envelope::{self, Context};
 use crate::identity::ring::KeyRing;
 use crate::models::custom_resource::{
-    ClusterSecret, CustomResource, ResourceId, SecretReference, secret_reference,
+    ClusterSecret, CustomResource, HEADER_ANNOTATION, Leave, ORIGIN_ANNOTATION, ResourceId, SecretReference,
+    secret_reference,
 };
 use crate::models::document::{self, Rules};
 use crate::models::policy::Upstream;
@@ -71,7 +72,7 @@ pub enum SecretStanding {
     Missing,
     /// It has no such key, or no text there.
     NoSuchKey,
-    /// It does not say that it may go to these origins.
+    /// It does not say that it may go where the document sends it: the annotations it lacks.
     Unbound(String),
 }
 
@@ -210,8 +211,8 @@ impl Version {
             (ClusterSecret::Closed, _) => (SecretStanding::Closed, None),
             (ClusterSecret::Missing, _) => (SecretStanding::Missing, None),
             (ClusterSecret::NoSuchKey, _) => (SecretStanding::NoSuchKey, None),
-            (ClusterSecret::Found { value, version, origins }, Some(binding)) => {
-                if let Some(missing) = not_allowed(&self.upstream, origins) {
+            (ClusterSecret::Found { value, version, leave }, Some(binding)) => {
+                if let Some(missing) = lacking(&self.upstream, leave) {
                     (SecretStanding::Unbound(missing), None)
                 } else {
                     let same = before.filter(|sealed| kept(sealed) && sealed.version == *version);
@@ -225,12 +226,19 @@ impl Version {
     }
 }
 
-/// The origins its secret is sent to that the Secret's owner has not named.
-fn not_allowed(upstream: &Upstream, named: &[String]) -> Option<String> {
-    let sent_to = upstream.credentials.as_ref().map(|credentials| credentials.origins(&upstream.url));
-    let mut missing = sent_to.unwrap_or_default();
-    missing.retain(|origin| !named.contains(origin));
-    (!missing.is_empty()).then(|| missing.join(" "))
+/// The annotations by which the Secret's owner would let it go where the document sends it.
+fn lacking(upstream: &Upstream, leave: &Leave) -> Option<String> {
+    let credentials = upstream.credentials.as_ref()?;
+    let (mut origins, header) = (credentials.origins(&upstream.url), credentials.header().as_str());
+    origins.retain(|origin| !leave.origins.contains(origin));
+    let mut lacking = Vec::new();
+    if !origins.is_empty() {
+        lacking.push(format!("{ORIGIN_ANNOTATION}: {}", origins.join(" ")));
+    }
+    if !leave.headers.iter().any(|named| named == header) {
+        lacking.push(format!("{HEADER_ANNOTATION}: {header}"));
+    }
+    (!lacking.is_empty()).then(|| lacking.join(", "))
 }
 
 fn seal(owner: &str, binding: &str, value: &SecretString, version: &str, ring: &KeyRing) -> SealedSecret {

@@ -11,7 +11,7 @@ async fn every_right_is_used_and_no_other_is_asked_for() {
     spec["credentials"] = json!({
         "basic": { "username": "a" }, "secretRef": { "name": "stripe", "key": "token" },
     });
-    scene.cluster.put_secret("shop", "stripe", ("token", "x"), Some(&scene.server.url()));
+    scene.cluster.put_secret("shop", "stripe", ("token", "x"), &may_go_to(&scene.server.url()));
     scene.cluster.apply("shop", "rates", spec);
     let (_replica, _) = replica(&scene).await;
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "True/Ready").await;

@@ -19,24 +19,24 @@ fn sent(scene: &Scene) -> String {
 #[tokio::test]
 async fn a_secret_that_is_missing_and_then_created_goes_into_calls_and_follows_its_changes() {
     let scene = Scene::on_sqlite().await;
-    let origin = scene.server.url();
+    let origin = may_go_to(&scene.server.url());
     scene.cluster.apply("shop", "rates", with_secret(&scene));
     let (replica, key) = replica(&scene).await;
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "False/SecretMissing").await;
     let refused = replica.call(&key, "/proxy/shop.rates/ok").await;
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert!(refused.text().contains("credentials-missing"), "{}", refused.text());
-    scene.cluster.put_secret("shop", "stripe", ("token", &format!("{SECRET}\n")), Some(&origin));
+    scene.cluster.put_secret("shop", "stripe", ("token", &format!("{SECRET}\n")), &origin);
     until_answered(&replica, &key, "/proxy/shop.rates/ok", 200).await;
     assert_eq!(sent(&scene), SECRET, "without the end of its line");
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "True/Ready").await;
-    scene.cluster.put_secret("shop", "stripe", ("token", "another"), Some(&origin));
+    scene.cluster.put_secret("shop", "stripe", ("token", "another"), &origin);
     until("the new one goes into calls", SOON, async || {
         replica.call(&key, "/proxy/shop.rates/ok").await;
         sent(&scene) == "another"
     })
     .await;
-    scene.cluster.put_secret("shop", "stripe", ("other", "x"), Some(&origin));
+    scene.cluster.put_secret("shop", "stripe", ("other", "x"), &origin);
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "False/SecretKeyMissing").await;
     assert!(!replica.log().join("\n").contains(SECRET));
     let asked = scene.cluster.asked();
@@ -48,15 +48,22 @@ async fn a_secret_that_is_missing_and_then_created_goes_into_calls_and_follows_i
 #[tokio::test]
 async fn a_secret_goes_nowhere_its_owner_has_not_named() {
     let scene = Scene::on_sqlite().await;
-    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), None);
+    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), &json!({}));
     scene.cluster.apply("shop", "rates", with_secret(&scene));
     let (replica, key) = replica(&scene).await;
     until_condition(&scene.cluster, ("shop", "rates"), "Ready", "False/SecretNotBound").await;
     let message = scene.cluster.message("shop", "rates", "Ready");
-    assert!(message.contains(&format!("levee.dev/origin: {}", scene.server.url())), "{message}");
+    let annotations = format!("levee.dev/origin: {}, levee.dev/header: x-api-key", scene.server.url());
+    assert!(message.contains(&annotations), "{message}");
     assert_eq!(replica.call(&key, "/proxy/shop.rates/ok").await.status, 503);
-    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), Some(&scene.server.url()));
+    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), &may_go_to(&scene.server.url()));
     until_answered(&replica, &key, "/proxy/shop.rates/ok", 200).await;
+    let mut echoed = with_secret(&scene);
+    echoed["credentials"]["header"]["name"] = json!("x-request-id");
+    scene.cluster.apply("shop", "rates", echoed);
+    until_answered(&replica, &key, "/proxy/shop.rates/ok", 503).await;
+    let sent = scene.server.received();
+    assert!(sent.iter().all(|request| request.header("x-request-id").as_deref() != Some(SECRET)));
     let elsewhere = Misbehaving::start().await;
     let mut moved = with_secret(&scene);
     moved["url"] = json!(elsewhere.url());
@@ -68,7 +75,7 @@ async fn a_secret_goes_nowhere_its_owner_has_not_named() {
 #[tokio::test]
 async fn secrets_of_other_namespaces_are_not_even_asked_for() {
     let scene = Scene::on_sqlite().await;
-    scene.cluster.put_secret("private", "stripe", ("token", SECRET), Some(&scene.server.url()));
+    scene.cluster.put_secret("private", "stripe", ("token", SECRET), &may_go_to(&scene.server.url()));
     scene.cluster.apply("private", "rates", with_secret(&scene));
     let (_replica, _) = replica(&scene).await;
     until_condition(&scene.cluster, ("private", "rates"), "Ready", "False/SecretNotReadable").await;
@@ -79,7 +86,7 @@ async fn secrets_of_other_namespaces_are_not_even_asked_for() {
 async fn a_missing_right_to_a_secret_is_told_and_the_rest_goes_on() {
     let scene = Scene::on_sqlite().await;
     scene.cluster.forbid("secrets");
-    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), Some(&scene.server.url()));
+    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), &may_go_to(&scene.server.url()));
     scene.cluster.apply("shop", "rates", with_secret(&scene));
     scene.cluster.apply("shop", "plain", scene.spec());
     let (replica, key) = replica(&scene).await;
@@ -93,7 +100,7 @@ async fn a_missing_right_to_a_secret_is_told_and_the_rest_goes_on() {
 #[tokio::test]
 async fn the_api_cannot_set_what_a_secret_gives() {
     let scene = Scene::on_sqlite().await;
-    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), Some(&scene.server.url()));
+    scene.cluster.put_secret("shop", "stripe", ("token", SECRET), &may_go_to(&scene.server.url()));
     scene.cluster.apply("shop", "rates", with_secret(&scene));
     let (replica, _) = replica(&scene).await;
     let admin = replica.admin().await;

@@ -32,7 +32,8 @@ async fn before() -> Before {
     ] {
         deployment.env(name, value);
     }
-    cluster.put_secret("shop", "rates", ("token", "out-of-the-secret"), Some(&server.url()));
+    let bound = json!({ "levee.dev/origin": server.url(), "levee.dev/header": "x-api-key, authorization" });
+    cluster.put_secret("shop", "rates", ("token", "out-of-the-secret"), &bound);
     cluster.apply("shop", "rates", with_a_secret(&server.url()));
     let replica = deployment.replica().await;
     let admin = replica.admin().await;

@@ -14,6 +14,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+/// Fields of several managers.
+mod applying;
 /// Requests, and what they are answered with.
 mod requests;
 /// The listener and its connections.
@@ -114,14 +116,13 @@ impl FakeCluster {
         self.change(|store| store.delete(&Key::of("upstreams", namespace, name)));
     }
 
-    /// Makes a Secret with one entry, or changes it; `origins` becomes its annotation.
-    pub(crate) fn put_secret(&self, namespace: &str, name: &str, entry: (&str, &str), origins: Option<&str>) {
+    /// Makes a Secret with one entry, or changes it.
+    pub(crate) fn put_secret(&self, namespace: &str, name: &str, entry: (&str, &str), annotations: &Value) {
         use base64::Engine as _;
         let value = base64::prelude::BASE64_STANDARD.encode(entry.1);
-        let annotations = origins.map(|origins| json!({ "levee.dev/origin": origins }));
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": { entry.0: value },
-            "metadata": { "annotations": annotations.unwrap_or_else(|| json!({})) },
+            "metadata": { "annotations": annotations },
         });
         self.change(|store| store.apply(Key::of("secrets", namespace, name), secret));
     }

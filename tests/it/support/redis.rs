@@ -13,10 +13,7 @@ use super::process::Process;
 use super::until::until;
 use super::watchdog::Watchdog;
 
-/// Breaks what lies between.
-mod faults;
-
-pub(crate) use faults::{Fault, FaultProxy};
+pub(crate) use super::faults::{Fault, FaultProxy};
 
 /// A server that takes longer is a fault.
 const READY_WITHIN: Duration = Duration::from_secs(20);

@@ -149,8 +149,8 @@ fn with_secret(generation: i64, url: &str, secret: ClusterSecret) -> CustomResou
 }
 
 fn found(version: &str, origin: &str) -> ClusterSecret {
-    let origins = vec![origin.to_owned()];
-    ClusterSecret::Found { value: Arc::new("hush".into()), version: version.into(), origins }
+    let leave = Leave { origins: vec![origin.to_owned()], headers: vec!["authorization".to_owned()] };
+    ClusterSecret::Found { value: Arc::new("hush".into()), version: version.into(), leave }
 }
 
 const HERE: &str = "https://api.example.com:443";
@@ -173,9 +173,32 @@ fn a_secret_is_sealed_once_for_each_version_and_goes_only_where_its_owner_lets_i
     assert_eq!(sealed(away.clone(), 1, url), (SecretStanding::Attached, first.clone()));
     assert_ne!(sealed(found("8", HERE), 1, url).1, first, "the secret is another one");
     let elsewhere = "https://evil.example";
-    let unbound = SecretStanding::Unbound("https://evil.example:443".to_owned());
+    let unbound = SecretStanding::Unbound("levee.dev/origin: https://evil.example:443".to_owned());
     assert_eq!(sealed(found("8", HERE), 2, elsewhere), (unbound, None));
     assert!(matches!(sealed(away, 3, "https://evil.example"), (SecretStanding::Unread(_), None)));
+}
+
+#[test]
+fn a_secret_stands_in_no_header_its_owner_has_not_named() {
+    let mut door = Door::default();
+    let mut standing = |generation: i64, header: &str, headers: &[&str]| {
+        let headers = headers.iter().map(|name| (*name).to_owned()).collect();
+        let secret = ClusterSecret::Found {
+            value: Arc::new("hush".into()),
+            version: "7".into(),
+            leave: Leave { origins: vec![HERE.to_owned()], headers },
+        };
+        let spec = json!({ "url": "https://api.example.com", "credentials":
+            { "header": { "name": header, "value": "{secret}" }, "secretRef": { "name": "s", "key": "k" } } });
+        let merged = door.publish(vec![CustomResource { secret, ..resource("rates", generation, spec) }]);
+        let sealed = merged.credentials(&Stored::default()).next().is_some();
+        (report(&merged, "rates").secret.clone(), sealed)
+    };
+    assert_eq!(standing(1, "X-Api-Key", &["x-api-key"]), (SecretStanding::Attached, true));
+    let unbound = |header: &str| SecretStanding::Unbound(format!("levee.dev/header: {header}"));
+    assert_eq!(standing(2, "X-Request-Id", &["x-api-key"]), (unbound("x-request-id"), false));
+    assert_eq!(standing(3, "X-Api-Key", &["authorization"]), (unbound("x-api-key"), false));
+    assert_eq!(standing(3, "X-Api-Key", &["authorization", "x-api-key"]), (SecretStanding::Attached, true));
 }
 
 #[test]

@@ -135,9 +135,14 @@ fn answered(asked: &Asked, query: &Query, body: Value, state: &mut State) -> Ans
             store.apply(key.clone(), body);
             Answer::Whole(200, store.get(&key).cloned().unwrap_or_default())
         }
+        "delete" => {
+            let Some(found) = store.get(&key).cloned() else { return not_found(asked) };
+            store.delete(&key);
+            Answer::Whole(200, found)
+        }
         _ => {
             let patched = if asked.resource.ends_with("/status") {
-                store.apply_status(&key, body["status"].clone())
+                store.apply_status(&key, &query.get("fieldManager"), &body["status"])
             } else {
                 store.merge(&key, &body)
             };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::applying;
+
 /// Which object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
@@ -33,6 +35,8 @@ pub(super) struct Store {
     version: u64,
     uids: u64,
     objects: BTreeMap<Key, Value>,
+    /// The statuses that managers applied last.
+    applied: BTreeMap<(Key, String), Value>,
     changes: Vec<Change>,
     /// Changes up to this version are forgotten.
     forgotten: u64,
@@ -74,17 +78,19 @@ impl Store {
     /// Makes an object, or replaces it but for its status.
     pub(super) fn apply(&mut self, key: Key, mut object: Value) {
         let before = self.objects.get(&key).cloned();
-        if let (Some(before), true) = (&before, object.get("status").is_none()) {
-            object["status"] = before["status"].clone();
+        // It has a path of its own.
+        if key.resource == "upstreams" {
+            object["status"] = before.as_ref().map(|before| before["status"].clone()).unwrap_or_default();
         }
         self.write(key, before.as_ref(), object);
     }
 
-    /// Replaces the status alone.
-    pub(super) fn apply_status(&mut self, key: &Key, status: Value) -> Option<Value> {
+    /// Changes the status alone.
+    pub(super) fn apply_status(&mut self, key: &Key, manager: &str, status: &Value) -> Option<Value> {
         let mut object = self.objects.get(key)?.clone();
         let before = Some(object.clone());
-        object["status"] = status;
+        let last = self.applied.insert((key.clone(), manager.to_owned()), status.clone());
+        applying::apply(&mut object["status"], &last.unwrap_or_default(), status);
         // What changes nothing makes no version.
         if before.as_ref() == Some(&object) {
             return before;
@@ -106,6 +112,7 @@ impl Store {
 
     pub(super) fn delete(&mut self, key: &Key) {
         let Some(mut object) = self.objects.remove(key) else { return };
+        self.applied.retain(|(of, _), _| of != key);
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.changes.push(Change { version: self.version, kind: "DELETED", key: key.clone(), object });
