@@ -3,20 +3,35 @@
 use super::*;
 use crate::support::redis::RedisCluster;
 
+/// Asks for another thing until its answer comes from Redis: on a machine that is all busy the ten milliseconds a call
+/// waits for Redis can be over before the answer is there, and asking the upstream is right then.
+async fn until_from_redis(ask: impl AsyncFn(usize) -> Answer) -> (usize, Answer) {
+    for number in 0..10 {
+        let answer = ask(number).await;
+        if is_hit(&answer, "redis") {
+            return (number, answer);
+        }
+        assert_eq!(how(&answer), "levee; fwd=uri-miss; stored", "if it is no hit");
+    }
+    panic!("nothing ever comes from Redis");
+}
+
 async fn from_redis(redis: &str) {
     let fleet = Fleet::over(redis).await;
     let (one, other) = fleet.pair();
-    fleet
-        .upstream
-        .script("/a", [cacheable("max-age=60", "kept").header("X-Twice", "1").header("X-Twice", "2").into()]);
-    assert_eq!(how(&get(one, "/a").await), "levee; fwd=uri-miss; stored");
-    has_written(one, 1).await;
-    let answer = get(other, "/a").await;
-    assert!(is_hit(&answer, "redis"), "{}", how(&answer));
+    let kept = || cacheable("max-age=60", "kept").header("X-Twice", "1").header("X-Twice", "2");
+    let path = |number: usize| format!("/{number}");
+    let (number, answer) = until_from_redis(async |number| {
+        fleet.upstream.script(&path(number), [kept().into()]);
+        assert_eq!(how(&get(one, &path(number)).await), "levee; fwd=uri-miss; stored");
+        has_written(one, number as u64 + 1).await;
+        get(other, &path(number)).await
+    })
+    .await;
     assert_eq!((answer.text(), answer.headers.get_all("x-twice").iter().count()), ("kept", 2));
     assert_eq!((answer.header("levee-answer"), answer.header("levee-attempts")), ("cache", "0"));
-    assert!(is_hit(&get(other, "/a").await, "memory"), "it is in memory from there on");
-    assert_eq!(fleet.upstream.seen("/a"), 1);
+    assert!(is_hit(&get(other, &path(number)).await, "memory"), "it is in memory from there on");
+    assert_eq!(fleet.upstream.seen(&path(number)), 1);
     assert_eq!(count(other, "levee_cache_fleet_looks_total{result=\"hit\"}").await, 1);
     assert_eq!(count(other, "levee_cache_requests_total{upstream=\"up\",result=\"fleet_hit\"}").await, 1);
 }
@@ -43,20 +58,22 @@ async fn variants_are_found_by_what_selects_them() {
     let redis = RedisServer::start().await;
     let fleet = Fleet::over(&redis.url()).await;
     let (one, other) = fleet.pair();
-    let reply = cacheable("max-age=60", "v").header("Vary", "User-Agent");
-    fleet.upstream.script("/a", [reply.into()]);
-    let ask = async |replica: &TestApp, agent: &str| {
-        let mut request = client::request("/proxy/up/a");
+    let reply = || cacheable("max-age=60", "v").header("Vary", "User-Agent");
+    let ask = async |replica: &TestApp, number: usize, agent: &str| {
+        let mut request = client::request(&format!("/proxy/up/{number}"));
         request.headers_mut().insert("user-agent", agent.parse().unwrap());
         client::send(replica.data, request).await.unwrap()
     };
-    ask(one, "a").await;
-    has_written(one, 2).await;
-    let answer = ask(other, "a").await;
-    assert!(is_hit(&answer, "redis"), "{}", how(&answer));
-    let answer = ask(other, "b").await;
+    let (number, _) = until_from_redis(async |number| {
+        fleet.upstream.script(&format!("/{number}"), [reply().into()]);
+        ask(one, number, "a").await;
+        has_written(one, 2 * (number as u64 + 1)).await;
+        ask(other, number, "a").await
+    })
+    .await;
+    let answer = ask(other, number, "b").await;
     assert!(how(&answer).starts_with("levee; fwd="), "{}", how(&answer));
-    assert_eq!(fleet.upstream.seen("/a"), 2);
+    assert_eq!(fleet.upstream.seen(&format!("/{number}")), 2);
 }
 
 #[tokio::test]
