@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use levee::redis::{Address, Redis, RedisError, Script, USUAL_LIMIT};
 
+use super::support::certificates;
 use super::support::levee::{TestApp, levee};
+use super::support::ports::KeptPort;
 use super::support::redis::{Fault, FaultProxy, RedisCluster, RedisServer};
+use super::support::sentinel::Watched;
 use super::support::until::until;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -49,6 +52,57 @@ async fn levee_starts_with_redis_down_says_so_and_finds_it_when_it_comes() {
     server.start_again().await;
     until("Redis is found again", Duration::from_secs(5), async || app.metric(up).await == Some(1.0)).await;
     assert_eq!(app.status().await["redis"]["up"], true);
+}
+
+#[tokio::test]
+async fn over_tls_redis_is_trusted_for_its_certificate_only() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), KeptPort::take());
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("ca.crt"), certificates::write(folder.path())).unwrap();
+    let _server = RedisServer::with(&[
+        "--tls-port",
+        &port.address.port().to_string(),
+        "--tls-cert-file",
+        &file("server.crt"),
+        "--tls-key-file",
+        &file("server.key"),
+        "--tls-ca-cert-file",
+        &file("ca.crt"),
+        "--tls-auth-clients",
+        "no",
+    ])
+    .await;
+    let start = async |roots: Option<String>| {
+        let app = TestApp::with(UPSTREAMS).env("LEVEE_REDIS_URL", format!("rediss://{}", port.address));
+        let app = match roots {
+            Some(roots) => app.env("SSL_CERT_FILE", roots),
+            None => app,
+        };
+        app.start().await
+    };
+    let up = "levee_dependency_up{dependency=\"redis\"}";
+    let trusting = start(Some(file("ca.crt"))).await;
+    until("Redis is found", SOON, async || trusting.metric(up).await == Some(1.0)).await;
+    let doubting = start(None).await;
+    until("the log says that it is not", SOON, async || {
+        doubting.log().iter().any(|line| line.contains("Redis cannot be reached"))
+    })
+    .await;
+    assert_eq!(doubting.metric(up).await, Some(0.0));
+}
+
+#[tokio::test]
+async fn what_sentinels_put_in_a_dead_masters_place_is_found() {
+    let mut watched = Watched::start().await;
+    let redis = connected(&watched.url()).await;
+    let key = redis.key("text", "a");
+    let append =
+        async || redis.script::<i64>(USUAL_LIMIT, &APPEND, vec![key.clone()], vec!["x".into()]).await;
+    assert_eq!(append().await.unwrap(), 1);
+    until("the replica follows", SOON, async || watched.replica.command(&["GET", &key]) == "x").await;
+    watched.master.stop();
+    until("the replica is written to", Duration::from_secs(30), async || append().await.is_ok()).await;
+    assert!(watched.replica.command(&["GET", &key]).starts_with("xx"));
 }
 
 #[tokio::test]

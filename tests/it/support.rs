@@ -4,6 +4,8 @@
 
 /// A TCP balancer before replicas that come and go.
 pub(crate) mod balancer;
+/// A private CA.
+pub(crate) mod certificates;
 /// Clients: whole answers by hyper, odd bytes by a raw connection, many calls at once.
 pub(crate) mod client;
 /// A Kubernetes API server in this process.
@@ -32,6 +34,8 @@ pub(crate) mod postgres;
 pub(crate) mod process;
 /// Redis: a server that a test may stop, a faulty network in front of it, a cluster.
 pub(crate) mod redis;
+/// A Redis that others watch and replace.
+pub(crate) mod sentinel;
 /// Waiting for a condition.
 pub(crate) mod until;
 /// Ends what a dead test process leaves behind.

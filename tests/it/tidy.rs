@@ -138,7 +138,7 @@ fn all_files() -> Vec<File> {
 }
 
 fn collect(folder: &Path, into: &mut Vec<File>) {
-    const NOT_OURS: [&str; 4] = [".git", "target", ".levee", "node_modules"];
+    const NOT_OURS: [&str; 6] = [".git", "target", ".levee", "node_modules", ".hypothesis", ".schemathesis"];
     let mut entries: Vec<PathBuf> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();

@@ -3,7 +3,7 @@
 //! by itself where its holder has no calls to probe with, or is gone. Whose lease ran out unused asks again only
 //! when it has turned calls away since, so that who has no calls keeps nobody from probing.
 //!
-//! A breaker is only ever held for [`HOLD`], anew at each turn: where nobody can say who has the lease, each probes.
+//! A breaker is only ever held for two seconds, anew at each turn: where nobody can say who has the lease, each probes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

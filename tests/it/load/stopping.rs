@@ -1,4 +1,5 @@
-//! An idle process leaves as soon as it is told.
+//! An idle process leaves as soon as it is told: one whose connections have been quiet for longer than the second in which
+//! a caller may still ask.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,9 @@ use crate::support::client::{Connection, request};
 use crate::support::levee::TestApp;
 use crate::support::misbehaving::Misbehaving;
 
+/// Longer than a caller that was just answered is given to ask again.
+const QUIET: Duration = Duration::from_millis(1100);
+
 #[tokio::test]
 async fn an_idle_process_is_gone_well_within_a_second() {
     let server = Misbehaving::start().await;
@@ -17,6 +21,7 @@ async fn an_idle_process_is_gone_well_within_a_second() {
         let mut app = TestApp::start(patient("spring", &server)).await;
         let mut kept = Connection::open(app.data).await;
         assert_eq!(kept.send(request("/proxy/spring/ok")).await.unwrap().status, 200);
+        tokio::time::sleep(QUIET).await;
         let told = Instant::now();
         app.signal(Signal::TERM);
         assert_eq!(app.wait_exit(Duration::from_secs(10)).await.code(), Some(0));

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, io};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
+use super::certificates;
 use super::ports::KeptPort;
 use super::process::Process;
 use super::until::until;
@@ -54,7 +54,7 @@ impl Nginx {
     async fn start() -> Self {
         let folder = TempDir::with_prefix("levee-nginx-").unwrap();
         Watchdog::of_this_process().remove(folder.path());
-        let ca = write_certificates(folder.path());
+        let ca = certificates::write(folder.path());
         let files = folder.path().join("files");
         fs::create_dir_all(files.join("slow")).unwrap();
         fs::write(files.join("small.txt"), SMALL).unwrap();
@@ -124,21 +124,6 @@ fn command(folder: &Path) -> Command {
         Command::new(nginx.expect("nginx is not installed: run `make test` or `tests/setup.sh` once"));
     command.arg("-p").arg(folder).args(["-c", "nginx.conf", "-e", "stderr"]);
     command
-}
-
-/// Writes the server's certificate and key; returns the CA's certificate.
-fn write_certificates(folder: &Path) -> String {
-    let mut authority = CertificateParams::new([]).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let ca = authority.self_signed(&authority_key).unwrap().pem();
-    let issuer = Issuer::new(authority, authority_key);
-    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-    fs::write(folder.join("server.crt"), server.pem()).unwrap();
-    fs::write(folder.join("server.key"), key.serialize_pem()).unwrap();
-    ca
 }
 
 /// Written once per build folder and shared by all test processes: 64 MiB each would add up.
