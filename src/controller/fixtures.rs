@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -14,25 +14,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use crate::services::breakers::fixtures::quiet;
 use crate::services::breakers::{BreakerMode, BreakerReport, BreakerState};
 
 /// What a breaker of the upstream `shop.rates` does.
 pub(super) fn breaker(operation: Option<&str>, state: BreakerState, mode: BreakerMode) -> BreakerReport {
-    BreakerReport {
-        upstream: "shop.rates".into(),
-        operation: operation.map(str::to_owned),
-        mode,
-        state,
-        since: SystemTime::UNIX_EPOCH,
-        reason: None,
-        retry_after_seconds: None,
-        failure_rate: 0.0,
-        calls: 0,
-        failures: 0,
-        slow: 0,
-        forced: None,
-        replicas: Vec::new(),
-    }
+    BreakerReport { mode, state, ..quiet("shop.rates", operation) }
 }
 
 /// Shared by the test and the clients.

@@ -263,4 +263,6 @@ fn unknown(key: &BreakerKey) -> Failure {
 }
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 mod tests;

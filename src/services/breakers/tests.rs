@@ -1,30 +1,11 @@
 //! Tests of the breakers' read side.
 
-use std::time::SystemTime;
-
+use super::fixtures::quiet;
 use super::*;
 use crate::error::Kind;
 
-fn report(upstream: &str, operation: Option<&str>) -> BreakerReport {
-    BreakerReport {
-        upstream: upstream.to_owned(),
-        operation: operation.map(str::to_owned),
-        mode: BreakerMode::Auto,
-        state: BreakerState::Closed,
-        since: SystemTime::UNIX_EPOCH,
-        reason: None,
-        retry_after_seconds: None,
-        failure_rate: 0.0,
-        calls: 0,
-        failures: 0,
-        slow: 0,
-        forced: None,
-        replicas: Vec::new(),
-    }
-}
-
 fn all() -> Vec<BreakerReport> {
-    vec![report("rates", Some("quote")), report("mail", None), report("rates", None), report("maps", None)]
+    vec![quiet("rates", Some("quote")), quiet("mail", None), quiet("rates", None), quiet("maps", None)]
 }
 
 fn names(page: &BreakerPage) -> Vec<String> {
@@ -46,7 +27,7 @@ fn pages_follow_each_other_without_a_gap_and_the_last_has_no_next() {
 #[test]
 fn a_breaker_that_vanishes_between_two_pages_hides_no_other() {
     let first = page(all(), None, 2);
-    let fewer = vec![report("rates", None), report("mail", None)];
+    let fewer = vec![quiet("rates", None), quiet("mail", None)];
     assert_eq!(names(&page(fewer, first.next.as_ref(), 2)), ["rates/"]);
 }
 
@@ -62,7 +43,7 @@ fn a_decision_whose_time_is_over_is_not_shown() {
         set,
         set_by: "user:ada@example.com".to_owned(),
     };
-    let shown = |expires, operation| in_force(&[forced(expires)], &report("rates", operation));
+    let shown = |expires, operation| in_force(&[forced(expires)], &quiet("rates", operation));
     assert_eq!(shown(None, None).unwrap().reason, "they asked us to");
     assert!(shown(Some(set + Duration::from_secs(60)), None).is_some());
     assert!(shown(Some(set - Duration::from_secs(1)), None).is_none());
